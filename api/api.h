@@ -1,0 +1,69 @@
+/* api.h: HTTP in front of a pool, as the service uses it. */
+#ifndef WEIR_API_H
+#define WEIR_API_H
+
+#include "../pool/weir.h"
+#include "query_set.h"
+
+typedef struct weir_api weir_api;
+
+/* One finished request, for the log and for tests. Strings live only during the call. */
+typedef struct weir_request_record {
+    const char *method, *route; /* the route's pattern; "" when none matched */
+    int status;                 /* 499: the client went away */
+    uint64_t duration_ns, wait_ns, query_ns;
+    uint64_t bytes;
+    const char *request_id, *traceparent; /* traceparent may be NULL */
+    const char *code;                     /* SQLSTATE or own code of a problem; NULL: none */
+    const char *message;                  /* the problem's detail; NULL: none */
+    const char *label;
+} weir_request_record;
+
+/* Strings are copied. Sizes in bytes. Zero takes the default beside it. */
+typedef struct weir_api_options {
+    weir_runtime *runtime;
+    weir_pool *pool;
+    const char *listen;          /* host:port, [v6]:port; port 0: any free one; 127.0.0.1:8080 */
+    const char *admin_listen;    /* NULL: probes, metrics and pool state are on `listen` */
+    const char *token;           /* bearer token for what needs one; NULL: such endpoints are off */
+    uint64_t acquire_timeout_ns; /* 1 s */
+    uint64_t query_timeout_ns;   /* 5 s */
+    size_t body_max;             /* 1 MiB; larger: 413 */
+    size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 16 KiB */
+    uint32_t connections_max;    /* clients at most, all lanes together; 4096 */
+    uint64_t idle_timeout_ns;    /* a client that sends nothing for so long is closed; 60 s */
+    bool expose_sql;             /* show SQL text in problems */
+    void (*on_request)(
+        void *arg, const weir_request_record *record); /* on the request's lane; must not block */
+    void (*on_reload)(void *arg, int error, const query_fault *fault, uint32_t queries);
+    void *arg;
+} weir_api_options;
+
+/* Binds the sockets, so that a wrong address is known at once; serves as soon as the runtime runs.
+ * Until a query set is installed, /readyz and queries answer 503. WEIR_EINVAL, WEIR_EIO,
+ * WEIR_ENOMEM, with one line in `why`. */
+int weir_api_open(const weir_api_options *options, weir_api **api, char *why, size_t why_size);
+
+/* The port in use, for `listen` with port 0. */
+uint16_t weir_api_port(const weir_api *api);
+uint16_t weir_api_admin_port(const weir_api *api);
+
+/* Puts a described query set in place of the present one; requests under way keep theirs. Takes the
+ * caller's reference. Any thread. */
+void weir_api_install(weir_api *api, query_set *set);
+
+/* From now on new requests get 503 `draining` and /readyz says so; those under way go on. Any
+ * thread. */
+void weir_api_drain(weir_api *api);
+/* Cancels the tasks of all requests still under way. Any thread. */
+void weir_api_cancel(weir_api *api);
+/* Requests not yet answered in full. Any thread. */
+uint32_t weir_api_requests(const weir_api *api);
+/* Waits until the last request has been answered, or the task's deadline. */
+weir_async int weir_api_drained(weir_api *api);
+
+/* Stops listening, closes all clients and frees. After draining; suspends until every lane has let
+ * go. */
+weir_async void weir_api_close(weir_api *api);
+
+#endif

@@ -1,0 +1,66 @@
+/* query.h: one .sql file: its annotations, its route, and what the server said of its parameters
+ * and columns. */
+#ifndef WEIR_QUERY_H
+#define WEIR_QUERY_H
+
+#include "../pool/weir.h"
+#include "shape.h"
+
+typedef enum query_method {
+    METHOD_GET,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_COUNT
+} query_method;
+const char *query_method_name(query_method method);
+
+typedef enum query_returns { RETURNS_ROWS, RETURNS_ROW, RETURNS_COUNT } query_returns;
+
+typedef struct query_param {
+    char *name;
+    char *fallback;     /* @default; NULL: none */
+    bool optional;      /* @optional: absent means null */
+    bool in_path;       /* its value comes from the route's {name} */
+    uint32_t type;      /* OID, once described */
+    const shape *shape; /* of the type, once described; owned by the query set */
+} query_param;
+
+typedef struct query_column {
+    char *name;
+    const shape *shape;
+} query_column;
+
+typedef struct query {
+    char *name;        /* the file's name without .sql */
+    char *file;        /* its path, as errors show it */
+    char *description; /* leading plain comment lines; may be "" */
+    bool routed;       /* has an @route; else only /q/{name}, by GET and POST */
+    query_method method;
+    char *path; /* the @route's path, with {params}; NULL without */
+    query_returns returns;
+    uint64_t timeout_ns;      /* @timeout; 0: the service's */
+    char *pool;               /* @pool; NULL: the default one */
+    weir_statement statement; /* sql with $1…; read_only is set per request: see query_statement */
+    weir_statement read_only; /* the same text, for GET */
+    query_param *params;      /* in the order of $1… */
+    uint32_t param_count;
+    query_column *columns;
+    uint32_t column_count;
+} query;
+
+/* Where something is wrong in a file, and what. */
+typedef struct query_fault {
+    char file[512];
+    uint32_t line; /* from 1; 0: the file as a whole */
+    char message[512];
+} query_fault;
+
+/* Reads one file's text. `file` is shown in faults and gives the name. WEIR_EINVAL with `fault`,
+ * WEIR_ENOMEM. */
+int query_parse(const char *file, const char *text, size_t length, query **parsed,
+                query_fault *fault);
+void query_free(query *q);
+
+#endif

@@ -1,0 +1,47 @@
+/* query_set.h: all queries of a folder, with their routes; replaced as a whole on reload. */
+#ifndef WEIR_QUERY_SET_H
+#define WEIR_QUERY_SET_H
+
+#include "query.h"
+
+/* Immutable once described, and shared by all lanes: counted, freed with the last reference. */
+typedef struct query_set query_set;
+
+/* Reads every .sql file below `folder` (sub-folders make names like reports/daily). All files or
+ * none: WEIR_EINVAL with `fault` for the first that is wrong, for two files with one route, and for
+ * a folder that cannot be read. Blocking: before the lanes run, or from weir_work. */
+int query_set_read(const char *folder, query_set **set, query_fault *fault);
+
+/* Has the server describe every query: parameter types, columns, shapes. WEIR_EINVAL with `fault`
+ * (file, line, the server's message) for one that does not prepare; as weir_query otherwise. Not
+ * shared before this has returned 0. */
+weir_async int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault);
+
+query_set *query_set_ref(query_set *set); /* any thread */
+void query_set_unref(query_set *set);     /* any thread; takes NULL */
+
+uint32_t query_set_count(const query_set *set);
+const query *query_set_at(const query_set *set, uint32_t index);
+const shape_set *query_set_shapes(const query_set *set);
+
+/* A path parameter's value, as it stands in the URL after percent-decoding. Points into the
+ * caller's decoded path. */
+#define ROUTE_VALUES_MAX 16
+typedef struct route_match {
+    const query *query;
+    const char *route; /* the route's pattern, for labels: never the raw path */
+    uint32_t value_count;
+    struct {
+        const char *name;
+        const char *value;
+        size_t length;
+    } values[ROUTE_VALUES_MAX];
+    uint32_t allowed; /* bits 1 << query_method: what the path would allow, for 405's Allow */
+} route_match;
+
+/* Finds the query for a method and a percent-decoded path. Literal segments win over {params}. 0,
+ * WEIR_EINVAL with allowed 0 (no such path: 404) or not 0 (405). */
+int query_set_match(const query_set *set, query_method method, const char *path,
+                    route_match *match);
+
+#endif

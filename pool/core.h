@@ -1,0 +1,174 @@
+/* core.h: the pool's rules as a pure state machine: events in, effects out.
+ *
+ * No I/O, no clock, no lock, no allocation after core_new. All rules about who gets which
+ * connection when are here; the shell (pool.c) and the simulator (tests/sim) carry the effects out.
+ * One thread at a time.
+ *
+ * The life of a connection, as the core sees it:
+ *
+ *   FREE → DIALING → IDLE ⇄ LEASED → RESETTING | CANCELLING → IDLE
+ *                    IDLE → CHECKING → (granted or IDLE)
+ *   any of these → CLOSING → FREE
+ *
+ * Each slot that is not FREE counts against `max`. Exactly one EFFECT_CLOSE is sent in the life of
+ * a connection, and exactly one EVENT_CLOSED is expected for it.
+ */
+#ifndef WEIR_CORE_H
+#define WEIR_CORE_H
+
+#include "heap.h"
+#include "weir.h"
+
+/* A state is a list. Names as in logs, metrics and GET /pool. */
+#define CONNECTION_STATES(X)                                                                       \
+    X(CONNECTION_FREE, "free")                                                                     \
+    X(CONNECTION_DIALING, "dialing")                                                               \
+    X(CONNECTION_IDLE, "idle")                                                                     \
+    X(CONNECTION_LEASED, "leased")                                                                 \
+    X(CONNECTION_RESETTING, "resetting")                                                           \
+    X(CONNECTION_CHECKING, "checking")                                                             \
+    X(CONNECTION_CANCELLING, "cancelling")                                                         \
+    X(CONNECTION_CLOSING, "closing")
+
+typedef enum connection_state {
+#define X(name, word) name,
+    CONNECTION_STATES(X)
+#undef X
+        CONNECTION_STATE_COUNT
+} connection_state;
+
+const char *connection_state_name(connection_state state);
+
+typedef enum waiter_state {
+    WAITER_NEW,
+    WAITER_WAITING,
+    WAITER_GRANTED,
+    WAITER_REFUSED
+} waiter_state;
+
+/* Who waits. Caller's memory, zeroed, from EVENT_TAKE until its grant has been released or it has
+ * been refused. */
+typedef struct waiter {
+    struct waiter *prev, *next;           /* among all waiters, in order of arrival */
+    struct waiter *lane_prev, *lane_next; /* among those of its lane */
+    heap_node by_deadline;
+    uint64_t since_ns;    /* asked */
+    uint64_t deadline_ns; /* set by the caller before EVENT_TAKE */
+    uint32_t lane;        /* set by the caller before EVENT_TAKE */
+    uint32_t connection;  /* once granted */
+    waiter_state state;
+} waiter;
+
+typedef struct core_options {
+    uint32_t lanes;
+    uint32_t max, min, queue_max;
+    uint64_t connect_timeout_ns;
+    uint64_t validate_after_ns;
+    uint64_t check_timeout_ns;
+    uint64_t idle_timeout_ns;
+    uint64_t max_lifetime_ns;
+    uint64_t cancel_grace_ns;
+    uint64_t backoff_base_ns, backoff_max_ns;
+    uint64_t affinity_ns; /* how long a waiter may be overtaken by one of the connection's own lane;
+                             2 ms */
+    uint64_t seed;        /* of the jitter, not 0 */
+} core_options;
+
+/* In which condition a lease brings its connection back. */
+typedef enum release_condition {
+    RELEASE_CLEAN,
+    RELEASE_DIRTY,   /* open transaction or changed session: reset before reuse */
+    RELEASE_RUNNING, /* a query was cut short: quarantine until its cancel is through */
+    RELEASE_BROKEN,  /* lost; `reason` says how */
+} release_condition;
+
+/* What happens to the core. Fields beside those named stay 0. */
+typedef enum event_kind {
+    EVENT_TAKE,    /* waiter (lane and deadline set): wants a connection */
+    EVENT_CANCEL,  /* waiter: no longer wants one; without effect unless it is WAITER_WAITING */
+    EVENT_RELEASE, /* waiter, condition, reason: gives its connection back */
+    EVENT_UP,      /* connection: the dial is through */
+    EVENT_CHECKED, /* connection: the check, reset or cancel it was asked for is through, and it is
+                      well */
+    EVENT_DOWN,   /* connection, reason: dial failed, or lost while not leased; ignored once CLOSING
+                   */
+    EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
+    EVENT_TICK,   /* time has passed */
+    EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back */
+} event_kind;
+
+typedef struct event {
+    event_kind kind;
+    waiter *waiter;
+    uint32_t connection;
+    release_condition condition;
+    weir_retire_reason reason;
+} event;
+
+/* What the core asks for. `lane` is where: the connection's lane, or the waiter's for REFUSE. */
+typedef enum effect_kind {
+    EFFECT_DIAL,   /* connection: open it on `lane`; answer UP or DOWN */
+    EFFECT_GRANT,  /* waiter has connection; when `lane` (where it is) is not waiter->lane, it moves
+                      there first */
+    EFFECT_REFUSE, /* waiter gets none: error is WEIR_ETIMEDOUT, ECONNECT, EQUEUEFULL, ECLOSED or
+                      ECANCELED */
+    EFFECT_CHECK,  /* connection: is it alive? answer CHECKED or DOWN */
+    EFFECT_RESET,  /* connection: roll back, clean the session; answer CHECKED or DOWN */
+    EFFECT_CANCEL, /* connection: stop what runs, drain it; answer CHECKED or DOWN */
+    EFFECT_CLOSE,  /* connection, reason: free everything; answer CLOSED */
+    EFFECT_DRAINED, /* after DRAIN: the last connection is closed */
+} effect_kind;
+
+typedef struct effect {
+    effect_kind kind;
+    uint32_t connection;
+    uint32_t lane;
+    int error;
+    weir_retire_reason reason;
+    waiter *waiter;
+} effect;
+
+/* A step that had more to do than fits sets wake_ns to now: the next EVENT_TICK goes on. */
+#define EFFECTS_MAX 32
+typedef struct effects {
+    uint32_t count;
+    uint64_t wake_ns; /* EVENT_TICK is due then at the latest; WEIR_NEVER: not by the clock */
+    effect item[EFFECTS_MAX];
+} effects;
+
+typedef struct core core;
+
+/* Options must be complete: every time set, max ≥ 1, min ≤ max, lanes ≥ 1. WEIR_ENOMEM. */
+int core_new(const core_options *options, core **made);
+void core_free(core *c);
+
+/* The only way in. `now_ns` never decreases from step to step. */
+void core_step(core *c, const event *e, uint64_t now_ns, effects *out);
+
+/* ---- Looking at it ---- */
+
+typedef struct core_view {
+    uint32_t count[CONNECTION_STATE_COUNT]; /* connections in each state */
+    uint32_t size;                          /* all but FREE */
+    uint32_t waiting;
+    uint32_t failures; /* dials failed in a row */
+    bool draining;
+} core_view;
+
+void core_look(const core *c, core_view *view);
+
+typedef struct core_connection_view {
+    connection_state state;
+    uint32_t lane;
+    uint64_t since_ns; /* in this state */
+    uint64_t born_ns;  /* up since; 0 before */
+    waiter *holder;    /* while LEASED */
+} core_connection_view;
+
+void core_look_at(const core *c, uint32_t connection, core_connection_view *view);
+
+/* Checks every invariant that the core can see by itself, and aborts with a message at the first
+ * that fails. O(size). For tests and simulation. */
+void core_check(const core *c, uint64_t now_ns);
+
+#endif

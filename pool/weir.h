@@ -1,0 +1,681 @@
+/* weir.h: libweir, a PostgreSQL connection pool on libuv whose handlers read straight.
+ *
+ * A runtime owns lanes. A lane is one libuv loop with its tasks and the connections attached to it.
+ * A pool is up to `max` connections to one database, shared by all lanes. A task is a coroutine
+ * pinned to a lane: it asks for a lease, runs queries on it, and gives it back when its scope ends.
+ *
+ * Conventions of this header
+ *   - Functions that can fail return 0 or a negative WEIR_E… code. Outputs come last and stay
+ * untouched on failure.
+ *   - Every time is a uint64_t in nanoseconds. A deadline is absolute, on the clock of weir_now().
+ * A duration exists only in options.
+ *   - `weir_async` marks functions that may suspend the calling task. They may be called only from
+ * a task, and they return WEIR_ECANCELED once the task is cancelled, WEIR_ETIMEDOUT once its
+ * innermost deadline has passed.
+ *   - Unless a comment says otherwise, a function is called on the thread of the lane that owns its
+ * object.
+ */
+#ifndef WEIR_H
+#define WEIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_VERSION "0.1.0"
+
+/* Marks a declaration whose function may suspend the calling task. */
+#define weir_async
+
+#if defined(__GNUC__)
+#define WEIR_PUBLIC       __attribute__((visibility("default")))
+#define weir_cleanup(fn)  __attribute__((cleanup(fn)))
+#define WEIR_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#error "libweir needs __attribute__((cleanup)): build with gcc or clang"
+#endif
+
+struct uv_loop_s;
+
+typedef struct weir_runtime weir_runtime;
+typedef struct weir_lane weir_lane;
+typedef struct weir_task weir_task;
+typedef struct weir_pool weir_pool;
+typedef struct weir_lease weir_lease;
+typedef struct weir_result weir_result;
+typedef struct weir_driver weir_driver;
+
+/* ---- Errors ---- */
+
+/* One row an error: constant, value, stable name (used in logs and in problem `code`s), what it
+ * means. */
+#define WEIR_ERRORS(X)                                                                             \
+    X(WEIR_EINVAL, -1, "invalid_argument", "an argument is not valid")                             \
+    X(WEIR_ENOMEM, -2, "out_of_memory", "out of memory")                                           \
+    X(WEIR_ETIMEDOUT, -3, "timed_out", "the deadline passed")                                      \
+    X(WEIR_ECANCELED, -4, "cancelled", "the task was cancelled")                                   \
+    X(WEIR_EQUEUEFULL, -5, "queue_full",                                                           \
+      "as many waiters as the queue may hold are already waiting")                                 \
+    X(WEIR_ECONNECT, -6, "connect_failed",                                                         \
+      "no connection to the server could be made before the deadline")                             \
+    X(WEIR_ECLOSED, -7, "closed", "the pool is closed or closing")                                 \
+    X(WEIR_ELOST, -8, "connection_lost", "the connection was lost while a query was under way")    \
+    X(WEIR_EQUERY, -9, "query_failed", "the server refused the query")                             \
+    X(WEIR_ESPENT, -10, "lease_spent",                                                             \
+      "an earlier query on this lease was cut short: release it and take another")                 \
+    X(WEIR_EBUSY, -11, "busy", "a query is already running on this lease")                         \
+    X(WEIR_EIO, -12, "io_error", "the operating system refused")                                   \
+    X(WEIR_ENOTASK, -13, "not_in_a_task", "the call suspends and was made outside a task")
+
+enum {
+#define X(name, value, word, text) name = value,
+    WEIR_ERRORS(X)
+#undef X
+};
+
+/* The sentence, or the stable name, of a WEIR_E… code. Never NULL. Any thread. */
+WEIR_PUBLIC const char *weir_strerror(int error);
+WEIR_PUBLIC const char *weir_error_name(int error);
+
+/* What went wrong on a connection or in a query, in the server's words where it has any. Strings
+ * are "" when absent. */
+typedef struct weir_error {
+    int code;          /* a WEIR_E… code, 0 when nothing went wrong */
+    char sqlstate[6];  /* five characters, "" when the server gave none */
+    bool retryable;    /* the same work may succeed when simply tried again */
+    char message[256]; /* the primary message */
+    char detail[256];
+    char hint[256];
+} weir_error;
+
+/* ---- Time ---- */
+
+#define WEIR_NEVER UINT64_MAX
+#define WEIR_US(n) ((uint64_t)(n)*1000u)
+#define WEIR_MS(n) ((uint64_t)(n)*1000000u)
+#define WEIR_S(n)  ((uint64_t)(n)*1000000000u)
+
+/* Now, monotonic, in ns. On a lane with virtual time: that lane's time. Any thread. */
+WEIR_PUBLIC uint64_t weir_now(void);
+
+/* The deadline `duration_ns` from now; WEIR_NEVER stays WEIR_NEVER and nothing overflows. */
+WEIR_PUBLIC uint64_t weir_after(uint64_t duration_ns);
+
+/* ---- Runtime and lanes ---- */
+
+typedef struct weir_runtime_options {
+    uint32_t
+        lanes; /* loops, each on a thread of its own but lane 0, which runs on the caller's; 0: 1 */
+    struct uv_loop_s *
+        loop; /* not NULL: lane 0 lives on this loop, which the caller runs; lanes must be 0 or 1 */
+    bool virtual_time; /* time stands still while anything can run and jumps to the next timer; one
+                          lane */
+    size_t stack_size; /* bytes of stack a task, guard page not counted; 0: 64 KiB */
+    uint32_t stacks_cached; /* stacks a lane keeps for reuse; 0: 256 */
+} weir_runtime_options;
+
+/* Makes a runtime. NULL options mean all defaults. WEIR_EINVAL, WEIR_ENOMEM, WEIR_EIO. */
+WEIR_PUBLIC int weir_runtime_open(const weir_runtime_options *options, weir_runtime **runtime);
+
+/* Runs the lanes until weir_runtime_stop: lane 0 on this thread, the others on theirs. Not for a
+ * runtime on the caller's own loop: run that loop instead. Returns 0, or WEIR_EIO when a thread
+ * could not be started. */
+WEIR_PUBLIC int weir_runtime_run(weir_runtime *runtime);
+
+/* Makes weir_runtime_run return. Tasks still suspended stay suspended; close pools and join tasks
+ * first. Any thread. */
+WEIR_PUBLIC void weir_runtime_stop(weir_runtime *runtime);
+
+/* Frees the runtime; takes NULL. Pools must be closed and tasks ended. On a caller's own loop, the
+ * memory is freed when that loop has run its close callbacks: run it once more. */
+WEIR_PUBLIC void weir_runtime_close(weir_runtime *runtime);
+
+/* Runs `fn(arg)` as a task on a fresh runtime until it ends, then closes the runtime. Returns what
+ * `fn` returned, or the error that kept it from starting. What asyncio.run is to Python. */
+WEIR_PUBLIC int weir_run(const weir_runtime_options *options, int (*fn)(void *arg), void *arg);
+
+WEIR_PUBLIC uint32_t weir_runtime_lanes(const weir_runtime *runtime);
+WEIR_PUBLIC weir_lane *weir_runtime_lane(weir_runtime *runtime, uint32_t index);
+
+/* The lane whose thread this is, or NULL. */
+WEIR_PUBLIC weir_lane *weir_lane_self(void);
+WEIR_PUBLIC uint32_t weir_lane_index(const weir_lane *lane);
+WEIR_PUBLIC struct uv_loop_s *weir_lane_loop(weir_lane *lane);
+
+/* One call to be made on a lane. Caller's memory, until `run` is called; one job is queued once at
+ * a time. */
+typedef struct weir_job {
+    struct weir_job *next;
+    void (*run)(struct weir_job *job);
+} weir_job;
+
+/* Queues a job on a lane: it runs on the lane's own stack, never inside this call. `push` is for
+ * the lane's own thread, `post` for any thread. Jobs of one caller run in the order given. */
+WEIR_PUBLIC void weir_lane_push(weir_lane *lane, weir_job *job);
+WEIR_PUBLIC void weir_lane_post(weir_lane *lane, weir_job *job);
+
+/* Calls `hook->run` on the lane each time its run queue has just been emptied, before the loop
+ * blocks. For work best done once a tick, such as answering a batch of requests. Caller's memory
+ * until weir_lane_unhook. */
+typedef struct weir_hook {
+    struct weir_hook *next, *prev;
+    void (*run)(struct weir_hook *hook);
+} weir_hook;
+WEIR_PUBLIC void weir_lane_hook(weir_lane *lane, weir_hook *hook);
+WEIR_PUBLIC void weir_lane_unhook(weir_lane *lane, weir_hook *hook);
+
+/* A place in an intrusive heap; internal. */
+typedef struct weir_heap_node {
+    struct weir_heap_node *child, *next, *previous;
+    uint64_t key;
+} weir_heap_node;
+
+/* A timer of the current lane. Caller's memory, zeroed before first use. */
+typedef struct weir_timer {
+    weir_heap_node node;
+    void (*run)(struct weir_timer *timer);
+    bool armed;
+} weir_timer;
+
+/* Calls `run(timer)` on the current lane at `at_ns` or as soon after as the loop allows; starting
+ * an armed timer moves it. `stop` on a timer that is not armed does nothing. */
+WEIR_PUBLIC void weir_timer_start(weir_timer *timer, uint64_t at_ns,
+                                  void (*run)(weir_timer *timer));
+WEIR_PUBLIC void weir_timer_stop(weir_timer *timer);
+
+/* ---- Tasks ---- */
+
+typedef int (*weir_task_fn)(void *arg);
+
+/* Starts `fn(arg)` as a task on the current lane; it first runs after the caller suspends or
+ * returns to the loop. With `task` not NULL the caller owns the handle and must weir_join or
+ * weir_detach it; NULL detaches at once. WEIR_ENOMEM when there is no stack, WEIR_EINVAL off a
+ * lane. */
+WEIR_PUBLIC int weir_spawn(weir_task_fn fn, void *arg, weir_task **task);
+
+/* Starts a detached task on any lane, from any thread. */
+WEIR_PUBLIC int weir_spawn_on(weir_lane *lane, weir_task_fn fn, void *arg);
+
+/* Waits for the end of a task of this lane and frees its handle. `*result` (may be NULL) is what
+ * its function returned. On WEIR_ETIMEDOUT or WEIR_ECANCELED the handle stays the caller's. */
+WEIR_PUBLIC weir_async int weir_join(weir_task *task, int *result);
+
+/* Gives the handle up: the task frees itself when it ends. */
+WEIR_PUBLIC void weir_detach(weir_task *task);
+
+/* Cancels a task of this lane: its current wait, and every later one, returns WEIR_ECANCELED at
+ * once. Idempotent. */
+WEIR_PUBLIC void weir_cancel(weir_task *task);
+
+/* The running task, or NULL on the loop's own stack. */
+WEIR_PUBLIC weir_task *weir_task_self(void);
+WEIR_PUBLIC bool weir_task_cancelled(void);
+
+/* Waits for `duration_ns`. 0, WEIR_ETIMEDOUT (an enclosing deadline came first), WEIR_ECANCELED. */
+WEIR_PUBLIC weir_async int weir_sleep(uint64_t duration_ns);
+
+/* Lets every other runnable task of the lane run once. */
+WEIR_PUBLIC weir_async int weir_yield(void);
+
+/* Runs the blocking `fn(arg)` on libuv's threadpool and waits for it. 0, WEIR_ECANCELED (before it
+ * began), WEIR_EIO. Once `fn` runs it is waited for, past deadline and cancellation, because `arg`
+ * may be on this stack. */
+WEIR_PUBLIC weir_async int weir_work(void (*fn)(void *arg), void *arg);
+
+/* Calls `fn(arg)` when the current task ends, last deferred first. WEIR_ENOMEM, WEIR_ENOTASK. */
+WEIR_PUBLIC int weir_defer(void (*fn)(void *arg), void *arg);
+
+/* The most stack, in bytes, that any task of this lane's cached stacks has used; for choosing
+ * stack_size. */
+WEIR_PUBLIC size_t weir_stack_high_water(void);
+
+/* ---- Scopes: deadlines that nest and only shrink ---- */
+
+typedef struct weir_timings weir_timings;
+
+/* What work is done for, and until when. */
+typedef struct weir_scope {
+    uint64_t deadline_ns;     /* absolute; 0 or WEIR_NEVER: none of its own */
+    const char *label;        /* who: a route, a job's name; copied where it is kept; may be NULL */
+    const char *trace_id;     /* copied where it is kept; may be NULL */
+    weir_timings *timings;    /* filled in by a lease taken with this scope; caller's, outlives the
+                                 lease; may be NULL */
+    struct weir_scope *outer; /* internal */
+} weir_scope;
+
+/* Makes `scope` the current task's innermost: until weir_scope_leave, whatever the task awaits ends
+ * by the earliest deadline of all scopes around it. Leave in reverse order. */
+WEIR_PUBLIC void weir_scope_enter(weir_scope *scope);
+WEIR_PUBLIC void weir_scope_leave(weir_scope *scope);
+
+/* The earliest deadline around the current task, or WEIR_NEVER. */
+WEIR_PUBLIC uint64_t weir_deadline(void);
+
+/* `weir_scoped_timeout(quick, WEIR_MS(50));` holds for the rest of the block. What asyncio.timeout
+ * is to Python. */
+#define weir_scoped_timeout(name, duration_ns)                                                     \
+    weir_cleanup(weir_scope_leave) weir_scope name = {.deadline_ns = weir_after(duration_ns)};     \
+    weir_scope_enter(&name)
+
+/* ---- Groups: several tasks, waited for together ---- */
+
+typedef enum weir_group_policy {
+    WEIR_GROUP_CANCEL_REST, /* the first failure cancels the others */
+    WEIR_GROUP_COLLECT_ALL, /* all run to their end, whatever the others do */
+} weir_group_policy;
+
+/* Caller's memory, usually on the task's stack; fields are internal. */
+typedef struct weir_group {
+    weir_group_policy policy;
+    struct weir_task *members;
+    struct weir_task *waiter;
+    uint32_t running;
+    int first_error;
+} weir_group;
+
+/* `weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_CANCEL_REST);` A scoped group that ends with
+ * members still running cancels them and waits until the last has ended. */
+#define WEIR_GROUP(how)                                                                            \
+    {                                                                                              \
+        .policy = (how)                                                                            \
+    }
+#define weir_scoped_group weir_cleanup(weir_group_leave) weir_group
+
+/* Starts a member on the current lane. WEIR_ENOMEM, WEIR_ENOTASK; WEIR_ECANCELED when the group has
+ * already failed. */
+WEIR_PUBLIC int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg);
+
+/* Waits until every member has ended, and returns the first failure among them or 0. When this wait
+ * itself is cut short (deadline, cancel) the members are cancelled, waited for, and that reason is
+ * returned. */
+WEIR_PUBLIC weir_async int weir_group_wait(weir_group *group);
+WEIR_PUBLIC void weir_group_cancel(weir_group *group);
+WEIR_PUBLIC weir_async void weir_group_leave(weir_group *group);
+
+/* ---- Semaphore: at most so many at once ---- */
+
+/* Caller's memory, for tasks of one lane; fields are internal. First come, first served. */
+typedef struct weir_semaphore {
+    uint32_t permits;
+    struct weir_wait *first, *last;
+} weir_semaphore;
+
+#define WEIR_SEMAPHORE(count)                                                                      \
+    {                                                                                              \
+        .permits = (count)                                                                         \
+    }
+
+WEIR_PUBLIC weir_async int weir_semaphore_acquire(weir_semaphore *semaphore);
+WEIR_PUBLIC void weir_semaphore_release(weir_semaphore *semaphore);
+
+/* ---- Lifecycle events ---- */
+
+/* Why a connection was retired: constant, name in logs and metrics. */
+#define WEIR_RETIRE_REASONS(X)                                                                     \
+    X(WEIR_RETIRE_NOT, "none")                                                                     \
+    X(WEIR_RETIRE_LIFETIME, "lifetime")                                                            \
+    X(WEIR_RETIRE_IDLE, "idle")                                                                    \
+    X(WEIR_RETIRE_BROKEN, "broken")                                                                \
+    X(WEIR_RETIRE_DIRTY, "dirty")                                                                  \
+    X(WEIR_RETIRE_EVICTED, "evicted")                                                              \
+    X(WEIR_RETIRE_SERVER_SHUTDOWN, "server_shutdown")                                              \
+    X(WEIR_RETIRE_SURPLUS, "surplus")                                                              \
+    X(WEIR_RETIRE_CANCELLED, "cancelled")                                                          \
+    X(WEIR_RETIRE_READ_ONLY, "read_only")                                                          \
+    X(WEIR_RETIRE_CHECK_FAILED, "check_failed")                                                    \
+    X(WEIR_RETIRE_CONNECT_FAILED, "connect_failed")                                                \
+    X(WEIR_RETIRE_CONNECT_TIMEOUT, "connect_timeout")                                              \
+    X(WEIR_RETIRE_DRAINED, "drained")
+
+typedef enum weir_retire_reason {
+#define X(name, word) name,
+    WEIR_RETIRE_REASONS(X)
+#undef X
+        WEIR_RETIRE_REASON_COUNT
+} weir_retire_reason;
+
+WEIR_PUBLIC const char *weir_retire_reason_name(weir_retire_reason reason);
+
+typedef enum weir_level { WEIR_DEBUG, WEIR_INFO, WEIR_WARN, WEIR_ERROR } weir_level;
+
+/* What happens in a pool: constant, name, level at which it is worth a line. */
+#define WEIR_EVENTS(X)                                                                             \
+    X(WEIR_POOL_OPENED, "pool.opened", WEIR_INFO)                                                  \
+    X(WEIR_POOL_DRAINING, "pool.draining", WEIR_INFO)                                              \
+    X(WEIR_POOL_CLOSED, "pool.closed", WEIR_INFO)                                                  \
+    X(WEIR_CONNECTION_DIALING, "connection.dialing", WEIR_DEBUG)                                   \
+    X(WEIR_CONNECTION_OPENED, "connection.opened", WEIR_INFO)                                      \
+    X(WEIR_CONNECTION_FAILED, "connection.failed", WEIR_WARN)                                      \
+    X(WEIR_CONNECTION_RETIRED, "connection.retired", WEIR_INFO)                                    \
+    X(WEIR_LEASE_GRANTED, "lease.granted", WEIR_DEBUG)                                             \
+    X(WEIR_LEASE_RELEASED, "lease.released", WEIR_DEBUG)                                           \
+    X(WEIR_LEASE_TIMED_OUT, "lease.timed_out", WEIR_WARN)                                          \
+    X(WEIR_LEASE_REFUSED, "lease.refused", WEIR_WARN)                                              \
+    X(WEIR_LEASE_CANCELLED, "lease.cancelled", WEIR_DEBUG)                                         \
+    X(WEIR_QUERY_CANCELLED, "query.cancelled", WEIR_INFO)                                          \
+    X(WEIR_QUERY_FAILED, "query.failed", WEIR_DEBUG)                                               \
+    X(WEIR_SERVER_NOTICE, "server.notice", WEIR_INFO)
+
+typedef enum weir_event_kind {
+#define X(name, word, level) name,
+    WEIR_EVENTS(X)
+#undef X
+        WEIR_EVENT_COUNT
+} weir_event_kind;
+
+WEIR_PUBLIC const char *weir_event_name(weir_event_kind kind);
+WEIR_PUBLIC weir_level weir_event_level(weir_event_kind kind);
+
+/* One event. Fields that do not apply are 0 or NULL. Strings live only during the call. */
+typedef struct weir_event {
+    weir_event_kind kind;
+    const char *pool;    /* the pool's name */
+    uint64_t connection; /* the connection's serial number in its pool, from 1; 0: none */
+    int backend_pid;
+    uint32_t lane;
+    weir_retire_reason reason;
+    int error; /* a WEIR_E… code */
+    const char *sqlstate;
+    const char *message;
+    const char *label; /* of the lease */
+    const char *trace_id;
+    uint64_t duration_ns; /* waited, used, took to open, or age: as the event suggests */
+} weir_event;
+
+/* ---- Pools ---- */
+
+/* A zero field takes the default named beside it; WEIR_NEVER switches a time off. Strings are
+ * copied. */
+typedef struct weir_pool_options {
+    const char *name;     /* in logs and metrics; NULL: "default" */
+    const char *conninfo; /* libpq connection string or URL; NULL or "": libpq's own environment */
+    const weir_driver *driver;   /* NULL: weir_postgres() */
+    void *driver_arg;            /* for the fake driver: its weir_fake */
+    uint32_t max;                /* connections at most, in every state; 10 */
+    uint32_t min;                /* connections kept even when idle; 0 */
+    uint32_t queue_max;          /* waiters at most; 1024 */
+    uint32_t statements_max;     /* prepared statements kept a connection; 256 */
+    uint64_t connect_timeout_ns; /* for one dial, all hosts included; 5 s */
+    uint64_t
+        validate_after_ns; /* a connection idle for longer is checked before it is granted; 30 s */
+    uint64_t check_timeout_ns; /* for that check, and for a reset; 1 s */
+    uint64_t idle_timeout_ns;  /* a connection idle for longer is closed, down to min; 10 min */
+    uint64_t max_lifetime_ns; /* a connection older, by up to a tenth less (jitter), is replaced; 30
+                                 min */
+    uint64_t cancel_grace_ns; /* how long a cancelled query may take to stop before its connection
+                                 is closed; 5 s */
+    uint64_t backoff_base_ns; /* first pause after a failed dial, doubled each time, full jitter; 20
+                                 ms */
+    uint64_t backoff_max_ns;  /* longest such pause; 500 ms */
+    uint64_t seed;            /* of the jitter; 0: taken from the system */
+    /* Called on the lane where it happens, on the loop's stack or a task's; must not block nor call
+     * the pool. */
+    void (*on_event)(void *arg, const weir_event *event);
+    void *on_event_arg;
+} weir_pool_options;
+
+/* Makes a pool on all lanes of a runtime. Nothing is dialled before the lanes run, but `conninfo`
+ * is checked here: WEIR_EINVAL with the reason in `why` (may be NULL). From lane 0's thread or
+ * before the runtime runs. */
+WEIR_PUBLIC int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options,
+                               weir_pool **pool, weir_error *why);
+
+/* Closes a pool: waiters and new takes are refused with WEIR_ECLOSED, idle connections closed,
+ * leased ones as they come back; then frees it. Suspends until then. On WEIR_ETIMEDOUT or
+ * WEIR_ECANCELED the pool is still closing: call again. Takes NULL. */
+WEIR_PUBLIC weir_async int weir_pool_close(weir_pool *pool);
+
+/* The same for programs without tasks: `closed(arg)` is called on the current lane once the pool is
+ * freed. */
+WEIR_PUBLIC void weir_pool_close_cb(weir_pool *pool, void (*closed)(void *arg), void *arg);
+
+WEIR_PUBLIC const char *weir_pool_name(const weir_pool *pool);
+
+/* ---- Leases ---- */
+
+/* When what happened to one lease, on the clock of weir_now(); 0: it did not. */
+struct weir_timings {
+    uint64_t asked_ns;
+    uint64_t queued_ns; /* it had to wait */
+    uint64_t opened_ns; /* a connection was opened while it waited, and granted to it */
+    uint64_t granted_ns;
+    uint64_t sent_ns;     /* first query handed to the server */
+    uint64_t answered_ns; /* first bytes of the first answer read */
+    uint64_t done_ns;     /* last query's result complete */
+    uint64_t released_ns;
+    uint64_t query_ns;   /* sum over queries of complete − sent */
+    uint64_t connection; /* serial number of the connection, from 1 */
+    int backend_pid;
+};
+
+/* Takes a lease: suspends until a connection is granted or the earliest of `scope->deadline_ns` and
+ * the task's own deadline. `scope` may be NULL. WEIR_ETIMEDOUT, WEIR_ECANCELED, WEIR_EQUEUEFULL,
+ * WEIR_ECONNECT, WEIR_ECLOSED, WEIR_ENOMEM, WEIR_ENOTASK. The caller owns the lease. */
+WEIR_PUBLIC weir_async int weir_acquire(weir_pool *pool, const weir_scope *scope,
+                                        weir_lease **lease);
+
+/* Gives a lease back; takes NULL. Never suspends, never fails: rollback, reset, or the stopping of
+ * a query still under way are the pool's work. */
+WEIR_PUBLIC void weir_release(weir_lease *lease);
+
+static inline void weir_release_scoped(weir_lease **lease)
+{
+    weir_release(*lease);
+}
+#define weir_scoped_lease weir_cleanup(weir_release_scoped)
+
+/* The callback form. `granted` is called once on the current lane, never from inside this call:
+ * with a lease and 0, or NULL and an error. Returns 0 or an error that means it will not be called.
+ * `*pending` (may be NULL) is for weir_acquire_cancel and is valid until `granted` is called. */
+typedef void (*weir_granted_fn)(void *arg, int error, weir_lease *lease);
+WEIR_PUBLIC int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn granted,
+                                void *arg, weir_lease **pending);
+
+/* Gives up waiting: `granted` will be called with WEIR_ECANCELED. */
+WEIR_PUBLIC void weir_acquire_cancel(weir_lease *pending);
+
+/* What went wrong last on this lease. Owned by the lease, valid until its next query or its
+ * release. */
+WEIR_PUBLIC const weir_error *weir_lease_error(const weir_lease *lease);
+WEIR_PUBLIC int weir_lease_backend_pid(const weir_lease *lease);
+WEIR_PUBLIC uint64_t weir_lease_connection(const weir_lease *lease);
+
+/* ---- Queries ---- */
+
+/* One statement with $1… parameters. `sql` must not change while queries use it; connections
+ * remember it by its text. */
+typedef struct weir_statement {
+    const char *sql;
+    bool read_only; /* run in a read-only transaction, enforced by the server */
+    bool adhoc;     /* not prepared nor remembered; the session is reset after the lease */
+} weir_statement;
+
+/* Values in text form; NULL is SQL null. Read only until the query function returns or its callback
+ * is called. */
+typedef struct weir_params {
+    uint32_t count;
+    const char *const *values;
+} weir_params;
+
+/* Runs a statement and waits for its whole result, until the task's deadline. `params` may be NULL
+ * for none. The caller owns the result. WEIR_EQUERY and WEIR_ELOST leave details in
+ * weir_lease_error. On WEIR_ETIMEDOUT and WEIR_ECANCELED the query is cancelled at the server and
+ * the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY. */
+WEIR_PUBLIC weir_async int weir_query(weir_lease *lease, const weir_statement *statement,
+                                      const weir_params *params, weir_result **result);
+
+/* The callback form: `done` is called once on the lease's lane, never from inside this call. The
+ * lease must not be released before. `deadline_ns` is absolute, or WEIR_NEVER. */
+typedef void (*weir_done_fn)(void *arg, int error, weir_result *result);
+WEIR_PUBLIC int weir_query_cb(weir_lease *lease, const weir_statement *statement,
+                              const weir_params *params, uint64_t deadline_ns, weir_done_fn done,
+                              void *arg);
+
+/* Asks the server what a statement takes and returns, without running it. The result has no rows;
+ * see weir_result_parameter_type and the column functions. Errors as weir_query. */
+WEIR_PUBLIC weir_async int weir_describe(weir_lease *lease, const weir_statement *statement,
+                                         weir_result **result);
+
+/* ---- Results ---- */
+
+/* A whole answer, in PostgreSQL's text format. Owned by the caller; usable from any one thread at a
+ * time, also after the lease is released. Indices are not checked beyond an assertion. */
+WEIR_PUBLIC uint32_t weir_result_rows(const weir_result *result);
+WEIR_PUBLIC uint32_t weir_result_columns(const weir_result *result);
+WEIR_PUBLIC const char *weir_result_column_name(const weir_result *result, uint32_t column);
+WEIR_PUBLIC uint32_t weir_result_column_type(const weir_result *result,
+                                             uint32_t column); /* type OID */
+WEIR_PUBLIC bool weir_result_is_null(const weir_result *result, uint32_t row, uint32_t column);
+WEIR_PUBLIC const char *weir_result_value(const weir_result *result, uint32_t row, uint32_t column);
+WEIR_PUBLIC size_t weir_result_length(const weir_result *result, uint32_t row, uint32_t column);
+WEIR_PUBLIC uint64_t
+weir_result_affected(const weir_result *result); /* rows, from the command tag */
+WEIR_PUBLIC uint32_t weir_result_parameters(const weir_result *result);
+WEIR_PUBLIC uint32_t weir_result_parameter_type(const weir_result *result,
+                                                uint32_t parameter); /* type OID */
+WEIR_PUBLIC void weir_result_free(weir_result *result);              /* takes NULL */
+
+static inline void weir_result_free_scoped(weir_result **result)
+{
+    weir_result_free(*result);
+}
+#define weir_scoped_result weir_cleanup(weir_result_free_scoped)
+
+/* ---- What a pool can tell ---- */
+
+/* Observations of a duration in buckets. counts[i] holds those ≤ weir_histogram_bounds_ns[i] and
+ * above the bound before; the last bucket, beyond all bounds, is counts[WEIR_HISTOGRAM_BOUNDS]. Not
+ * cumulative. */
+#define WEIR_HISTOGRAM_BOUNDS 16
+extern WEIR_PUBLIC const uint64_t weir_histogram_bounds_ns[WEIR_HISTOGRAM_BOUNDS];
+typedef struct weir_histogram {
+    uint64_t counts[WEIR_HISTOGRAM_BOUNDS + 1];
+    uint64_t sum_ns;
+} weir_histogram;
+
+typedef struct weir_pool_stats {
+    uint32_t max, min, queue_max;
+    uint32_t size; /* connections in any state */
+    uint32_t idle, in_use, dialing, checking, resetting, cancelling, closing;
+    uint32_t waiting;
+    bool draining;
+    bool reachable; /* the last dial succeeded, or a connection is open */
+    uint64_t granted, released, timed_out, queue_full, connect_refused, cancelled, closed_refused;
+    uint64_t dialed, opened, dial_failures;
+    uint64_t queries_cancelled;
+    uint64_t retired[WEIR_RETIRE_REASON_COUNT];
+    weir_histogram wait, use, create;
+} weir_pool_stats;
+
+/* A consistent copy of all figures. Any thread. */
+WEIR_PUBLIC void weir_pool_stats_read(weir_pool *pool, weir_pool_stats *stats);
+
+/* The four figures that go into every answer, cheaper than all. Any thread. */
+typedef struct weir_pool_gauge {
+    uint32_t size, in_use, idle, waiting, max;
+} weir_pool_gauge;
+WEIR_PUBLIC void weir_pool_gauge_read(weir_pool *pool, weir_pool_gauge *gauge);
+
+/* The last failed dial, copied into `*error`; code 0 when none failed since the last that
+ * succeeded. Any thread. */
+WEIR_PUBLIC void weir_pool_connect_error(weir_pool *pool, weir_error *error);
+
+/* How long a take that joins the queue now may expect to wait, from the measured use time, the
+ * connections and the queue; 0 when it need not wait or nothing is known yet. Little's law over the
+ * last leases. Any thread. */
+WEIR_PUBLIC uint64_t weir_pool_expected_wait(weir_pool *pool);
+
+#define WEIR_LABEL_MAX 64
+typedef struct weir_lease_info {
+    char label[WEIR_LABEL_MAX];
+    char trace_id[WEIR_LABEL_MAX];
+    uint64_t connection;
+    uint64_t age_ns;
+    int backend_pid;
+    uint32_t lane;
+    bool running; /* a query is under way */
+} weir_lease_info;
+
+/* Copies up to `capacity` leases, oldest first; returns how many. Any thread. */
+WEIR_PUBLIC uint32_t weir_pool_leases(weir_pool *pool, weir_lease_info *leases, uint32_t capacity);
+
+typedef struct weir_connection_info {
+    uint64_t connection;
+    const char *state; /* dialing, idle, leased, resetting, checking, cancelling, closing */
+    uint64_t state_ns; /* for how long */
+    uint64_t age_ns;   /* since it was opened; 0 while dialing */
+    int backend_pid;
+    uint32_t lane;
+} weir_connection_info;
+
+/* Copies up to `capacity` connections; returns how many. Any thread. */
+WEIR_PUBLIC uint32_t weir_pool_connections(weir_pool *pool, weir_connection_info *connections,
+                                           uint32_t capacity);
+
+/* ---- Drivers ---- */
+
+/* PostgreSQL through libpq. */
+WEIR_PUBLIC const weir_driver *weir_postgres(void);
+
+/* A server made of a script, for tests of code that uses a pool: no network, and with a runtime in
+ * virtual time no waiting either. All calls on the lane's thread, or before the runtime runs. */
+typedef struct weir_fake weir_fake;
+WEIR_PUBLIC const weir_driver *weir_fake_driver(void);
+WEIR_PUBLIC int weir_fake_open(weir_fake **fake);
+WEIR_PUBLIC void weir_fake_close(weir_fake *fake); /* after its pool; takes NULL */
+
+typedef enum weir_fake_outcome {
+    WEIR_FAKE_OK,
+    WEIR_FAKE_FAIL, /* refused, with `error` */
+    WEIR_FAKE_LOSE, /* the connection breaks */
+    WEIR_FAKE_HANG, /* nothing ever comes back */
+} weir_fake_outcome;
+
+/* One scripted answer: to a dial, a query, a check, a reset or a cancel. */
+typedef struct weir_fake_step {
+    weir_fake_outcome outcome;
+    uint64_t delay_ns; /* before it takes effect */
+    weir_error error;  /* for WEIR_FAKE_FAIL; a code of 0 becomes WEIR_EQUERY or WEIR_ECONNECT */
+    uint32_t columns, rows;    /* of a query's result */
+    const char *const *names;  /* column names; copied */
+    const uint32_t *types;     /* column type OIDs; copied; NULL: text */
+    const char *const *values; /* rows × columns, NULL for SQL null; copied */
+    uint64_t affected;
+} weir_fake_step;
+
+/* The next dial (or check, reset, cancel) that has no step yet goes so; further ones follow the
+ * default: at once, well. A step given with `times` 0 becomes the default. Strings are copied.
+ * WEIR_ENOMEM. */
+typedef enum weir_fake_act {
+    WEIR_FAKE_DIAL,
+    WEIR_FAKE_CHECK,
+    WEIR_FAKE_RESET,
+    WEIR_FAKE_CANCEL
+} weir_fake_act;
+WEIR_PUBLIC int weir_fake_script(weir_fake *fake, weir_fake_act act, uint32_t times,
+                                 const weir_fake_step *step);
+
+/* Queries whose SQL is `sql` (NULL: any) answer so, `times` times (0: always). The earliest
+ * matching script not yet used up applies; with none, an empty result at once. */
+WEIR_PUBLIC int weir_fake_answer(weir_fake *fake, const char *sql, uint32_t times,
+                                 const weir_fake_step *step);
+
+/* Breaks every idle connection, as a server does that shuts down. */
+WEIR_PUBLIC void weir_fake_lose_idle(weir_fake *fake);
+
+typedef struct weir_fake_counts {
+    uint32_t open;      /* server sessions open now, dialing ones included */
+    uint32_t open_most; /* the most there ever were */
+    uint64_t dials, queries, checks, resets, cancels;
+} weir_fake_counts;
+WEIR_PUBLIC weir_fake_counts weir_fake_counted(const weir_fake *fake);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
