@@ -87,6 +87,8 @@ typedef struct weir_error {
     int code;          /* a WEIR_E… code, 0 when nothing went wrong */
     char sqlstate[6];  /* five characters, "" when the server gave none */
     bool retryable;    /* the same work may succeed when simply tried again */
+    uint32_t position; /* where in the statement's text, in characters from 1; 0: the server did not
+                          say. From PG_DIAG_STATEMENT_POSITION */
     char message[256]; /* the primary message */
     char detail[256];
     char hint[256];
