@@ -21,13 +21,13 @@ typedef enum shape_kind {
 
 typedef struct shape shape;
 typedef struct shape_field {
-    char *name;
+    const char *name;
     const shape *shape;
 } shape_field;
 
 struct shape {
     uint32_t oid;
-    char *type_name; /* as format_type() prints it */
+    const char *type_name; /* as format_type() prints it */
     shape_kind kind;
     char delimiter;
     const shape *element;
