@@ -136,6 +136,12 @@ typedef struct effects {
     effect item[EFFECTS_MAX];
 } effects;
 
+/* `duration_ns` after `now_ns`; WEIR_NEVER stays WEIR_NEVER and nothing overflows. */
+static inline uint64_t deadline_after(uint64_t now_ns, uint64_t duration_ns)
+{
+    return duration_ns > WEIR_NEVER - now_ns ? WEIR_NEVER : now_ns + duration_ns;
+}
+
 typedef struct core core;
 
 /* Options must be complete: every time set, max ≥ 1, min ≤ max, lanes ≥ 1. WEIR_ENOMEM. */

@@ -1,0 +1,529 @@
+/* core.c: the pool's rules: who gets which connection, when. */
+#include "core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "core_state.h"
+
+/* ---- Effects ---- */
+
+static bool has_room(core *c)
+{
+    if (c->out->count < EFFECTS_MAX)
+        return true;
+    c->overflowed = true;
+    return false;
+}
+
+/* An event emits at most one effect before settle(), which asks has_room() before each. */
+static effect *emit(core *c, effect_kind kind)
+{
+    assert(c->out->count < EFFECTS_MAX);
+    effect *e = &c->out->item[c->out->count++];
+    *e = (effect){.kind = kind};
+    return e;
+}
+
+static effect *emit_for(core *c, effect_kind kind, const connection *x)
+{
+    effect *e = emit(c, kind);
+
+    e->connection = (uint32_t)(x - c->connections);
+    e->lane = x->lane;
+    return e;
+}
+
+static void wake_at(core *c, uint64_t at_ns)
+{
+    if (at_ns < c->wake_ns)
+        c->wake_ns = at_ns;
+}
+
+/* ---- Connections ---- */
+
+/* The only function that touches lists and counts. */
+static void connection_move(core *c, connection *x, connection_state to)
+{
+    connection **from_list = list_of(c, x);
+    DL_DELETE(*from_list, x);
+    c->count[x->state]--;
+
+    x->state = to;
+    x->since_ns = c->now_ns;
+    connection **to_list = list_of(c, x);
+    DL_PREPEND(*to_list, x);
+    c->count[to]++;
+
+    wake_at(c, deadline_after(c->now_ns, c->limit_ns[to]));
+    if (to == CONNECTION_IDLE)
+        wake_at(c, x->expires_ns);
+}
+
+static void connection_retire(core *c, connection *x, weir_retire_reason reason)
+{
+    connection_move(c, x, CONNECTION_CLOSING);
+    emit_for(c, EFFECT_CLOSE, x)->reason = reason;
+}
+
+static void connection_begin(core *c, connection *x, connection_state work, effect_kind kind)
+{
+    connection_move(c, x, work);
+    emit_for(c, kind, x);
+}
+
+/* Why a connection that is well is not kept, if so. */
+static weir_retire_reason keep_verdict(const core *c, const connection *x)
+{
+    if (c->draining)
+        return WEIR_RETIRE_DRAINED;
+    if (c->now_ns >= x->expires_ns)
+        return WEIR_RETIRE_LIFETIME;
+    return WEIR_RETIRE_NOT;
+}
+
+static void connection_keep(core *c, connection *x)
+{
+    weir_retire_reason verdict = keep_verdict(c, x);
+
+    if (verdict == WEIR_RETIRE_NOT)
+        connection_move(c, x, CONNECTION_IDLE);
+    else
+        connection_retire(c, x, verdict);
+}
+
+static connection *connection_at(core *c, uint32_t index)
+{
+    assert(index < c->options.max);
+    return &c->connections[index];
+}
+
+/* ---- Waiters ---- */
+
+static void grant(core *c, connection *x, waiter *w)
+{
+    connection_move(c, x, CONNECTION_LEASED);
+    effect *e = emit_for(c, EFFECT_GRANT, x);
+    e->waiter = w;
+    w->state = WAITER_GRANTED;
+    w->connection = e->connection;
+    x->holder = w;
+    x->lane = w->lane;
+}
+
+static void refuse(core *c, waiter *w, int error)
+{
+    effect *e = emit(c, EFFECT_REFUSE);
+
+    e->waiter = w;
+    e->lane = w->lane;
+    e->error = error;
+    w->state = WAITER_REFUSED;
+}
+
+static void refuse_waiting(core *c, waiter *w, int error)
+{
+    waitq_remove(&c->waiters, w);
+    refuse(c, w, error);
+}
+
+/* A deadline that passed while the server could not be reached is the server's fault. */
+static int expiry_error(const core *c)
+{
+    bool any_up = open_count(c) > c->count[CONNECTION_DIALING];
+
+    return c->pace.failures > 0 && !any_up ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
+}
+
+/* The idle connection a waiter of `lane` would get: the hottest of its own lane, else of any. A
+ * stale one only when there is none that can be had at once. */
+static connection *idle_for(const core *c, uint32_t lane)
+{
+    connection *own = c->idle[lane], *hottest = own;
+
+    if (c->count[CONNECTION_IDLE] == 0 || (own && !is_stale(c, own)))
+        return own;
+    for (uint32_t i = 0; i < c->options.lanes; i++) {
+        connection *x = c->idle[i];
+        if (x && (!hottest || x->since_ns > hottest->since_ns))
+            hottest = x;
+    }
+    return own && is_stale(c, hottest) ? own : hottest;
+}
+
+/* First in, first out; only that a connection stays on its lane while the first in line is from
+ * another and has not waited long. */
+static waiter *waiter_for(const core *c, const connection *x)
+{
+    waiter *head = c->waiters.first, *own = c->waiters.of_lane[x->lane];
+
+    if (own && head->lane != x->lane && c->now_ns - head->since_ns < c->options.affinity_ns)
+        return own;
+    return head;
+}
+
+/* Hands idle connections to waiters, until one or the other is used up. */
+static void serve(core *c)
+{
+    while (c->waiters.count > 0 && c->count[CONNECTION_IDLE] > 0 && has_room(c)) {
+        connection *x = idle_for(c, c->waiters.first->lane);
+        weir_retire_reason verdict = keep_verdict(c, x);
+
+        if (verdict != WEIR_RETIRE_NOT) {
+            connection_retire(c, x, verdict);
+        } else if (!is_stale(c, x)) {
+            waiter *w = waiter_for(c, x);
+            waitq_remove(&c->waiters, w);
+            grant(c, x, w);
+        } else if (supply_count(c) < c->waiters.count) {
+            connection_begin(c, x, CONNECTION_CHECKING, EFFECT_CHECK);
+        } else {
+            return;
+        }
+    }
+}
+
+/* ---- Dialing ---- */
+
+/* The lane of the waiter that the next dial is for: the first that has no connection on its way. */
+static uint32_t dial_lane(core *c)
+{
+    uint32_t supply = supply_count(c);
+
+    if (c->waiters.count > supply)
+        return waitq_at(&c->waiters, supply)->lane;
+    c->next_lane = (c->next_lane + 1) % c->options.lanes;
+    return c->next_lane;
+}
+
+static void dial(core *c)
+{
+    while (dial_wanted(c)) {
+        if (c->now_ns < c->pace.not_before_ns) {
+            wake_at(c, c->pace.not_before_ns);
+            return;
+        }
+        if (!has_room(c))
+            return;
+        connection *x = c->list[CONNECTION_FREE];
+        x->lane = dial_lane(c);
+        connection_begin(c, x, CONNECTION_DIALING, EFFECT_DIAL);
+    }
+}
+
+/* ---- What falls due ---- */
+
+static void expire_waiters(core *c)
+{
+    waiter *w;
+
+    while ((w = waitq_expired(&c->waiters, c->now_ns)) && has_room(c))
+        refuse_waiting(c, w, expiry_error(c));
+}
+
+/* The last in a list is the longest in its state, and all in a state have the same limit. */
+static void expire_work(core *c, connection_state state, weir_retire_reason reason)
+{
+    while (c->list[state]) {
+        connection *oldest = c->list[state]->prev;
+        if (c->now_ns < deadline_after(oldest->since_ns, c->limit_ns[state]) || !has_room(c))
+            return;
+        if (state == CONNECTION_DIALING)
+            pace_failed(&c->pace, oldest->since_ns, c->now_ns, &c->random);
+        connection_retire(c, oldest, reason);
+    }
+}
+
+/* Why an idle connection is not kept any longer, if so. */
+static weir_retire_reason idle_verdict(const core *c, const connection *x)
+{
+    weir_retire_reason verdict = keep_verdict(c, x);
+
+    if (verdict != WEIR_RETIRE_NOT)
+        return verdict;
+    if (open_count(c) > c->options.min &&
+        c->now_ns >= deadline_after(x->since_ns, c->limit_ns[CONNECTION_IDLE]))
+        return WEIR_RETIRE_IDLE;
+    return WEIR_RETIRE_NOT;
+}
+
+static void expire_idle(core *c)
+{
+    for (uint32_t lane = 0; lane < c->options.lanes; lane++) {
+        uint32_t left = 0;
+        connection *x, *before;
+
+        DL_COUNT(c->idle[lane], x, left);
+        for (x = left ? c->idle[lane]->prev : NULL; left > 0; left--, x = before) {
+            before = x->prev;
+            weir_retire_reason verdict = idle_verdict(c, x);
+            if (verdict == WEIR_RETIRE_NOT)
+                continue;
+            if (!has_room(c))
+                return;
+            connection_retire(c, x, verdict);
+        }
+    }
+}
+
+static void expire(core *c)
+{
+    expire_waiters(c);
+    expire_work(c, CONNECTION_DIALING, WEIR_RETIRE_CONNECT_TIMEOUT);
+    expire_work(c, CONNECTION_CHECKING, WEIR_RETIRE_CHECK_FAILED);
+    expire_work(c, CONNECTION_RESETTING, WEIR_RETIRE_DIRTY);
+    expire_work(c, CONNECTION_CANCELLING, WEIR_RETIRE_CANCELLED);
+    expire_idle(c);
+}
+
+uint64_t next_due(const core *c)
+{
+    uint64_t due_ns = waitq_deadline(&c->waiters);
+
+    for (uint32_t i = 0; i < c->options.max; i++) {
+        const connection *x = &c->connections[i];
+        bool surplus = open_count(c) > c->options.min;
+        uint64_t at_ns = deadline_after(x->since_ns, c->limit_ns[x->state]);
+
+        if (x->state == CONNECTION_IDLE && !surplus)
+            at_ns = WEIR_NEVER;
+        if (x->state == CONNECTION_IDLE && x->expires_ns < at_ns)
+            at_ns = x->expires_ns;
+        if (at_ns < due_ns)
+            due_ns = at_ns;
+    }
+    if (dial_wanted(c) && c->pace.not_before_ns < due_ns)
+        due_ns = c->pace.not_before_ns;
+    return due_ns;
+}
+
+/* ---- Drain ---- */
+
+static void retire_all(core *c, connection **list)
+{
+    while (*list && has_room(c))
+        connection_retire(c, *list, WEIR_RETIRE_DRAINED);
+}
+
+/* Nobody will want what is idle, dialing or being checked. What is being reset or cancelled may
+ * come to a clean end, within its limit. */
+static void drain(core *c)
+{
+    while (c->waiters.count > 0 && has_room(c))
+        refuse_waiting(c, c->waiters.first, WEIR_ECLOSED);
+    for (uint32_t lane = 0; lane < c->options.lanes; lane++)
+        retire_all(c, &c->idle[lane]);
+    retire_all(c, &c->list[CONNECTION_DIALING]);
+    retire_all(c, &c->list[CONNECTION_CHECKING]);
+
+    bool empty = c->waiters.count == 0 && c->count[CONNECTION_FREE] == c->options.max;
+    if (empty && !c->drained && has_room(c)) {
+        c->drained = true;
+        emit(c, EFFECT_DRAINED);
+    }
+}
+
+/* ---- Events ---- */
+
+/* Why a take is not even let into the queue, if so. */
+static int take_verdict(const core *c, const waiter *w)
+{
+    if (w->deadline_ns <= c->now_ns)
+        return WEIR_ETIMEDOUT;
+    if (c->waiters.count >= c->options.queue_max)
+        return WEIR_EQUEUEFULL;
+    return 0;
+}
+
+static bool take_at_once(core *c, waiter *w)
+{
+    if (c->waiters.count > 0 || w->deadline_ns < c->now_ns)
+        return false;
+    connection *x = idle_for(c, w->lane);
+    if (!x || is_stale(c, x) || keep_verdict(c, x) != WEIR_RETIRE_NOT)
+        return false;
+    grant(c, x, w);
+    return true;
+}
+
+static void on_take(core *c, waiter *w)
+{
+    assert(w->state == WAITER_NEW && w->lane < c->options.lanes);
+    w->since_ns = c->now_ns;
+    if (c->draining) {
+        refuse(c, w, WEIR_ECLOSED);
+        return;
+    }
+    if (take_at_once(c, w))
+        return;
+    int error = take_verdict(c, w);
+    if (error) {
+        refuse(c, w, error);
+        return;
+    }
+    waitq_push(&c->waiters, w);
+    wake_at(c, w->deadline_ns);
+}
+
+static void on_cancel(core *c, waiter *w)
+{
+    if (w->state == WAITER_WAITING)
+        refuse_waiting(c, w, WEIR_ECANCELED);
+}
+
+static void on_release(core *c, const event *e)
+{
+    waiter *w = e->waiter;
+    assert(w->state == WAITER_GRANTED);
+    connection *x = connection_at(c, w->connection);
+    assert(x->state == CONNECTION_LEASED && x->holder == w);
+    x->holder = NULL;
+    w->state = WAITER_NEW;
+
+    switch (e->condition) {
+    case RELEASE_CLEAN: connection_keep(c, x); break;
+    case RELEASE_DIRTY:
+        if (keep_verdict(c, x) != WEIR_RETIRE_NOT)
+            connection_keep(c, x);
+        else
+            connection_begin(c, x, CONNECTION_RESETTING, EFFECT_RESET);
+        break;
+    /* Also when it will not be kept: the server should stop what it is doing. */
+    case RELEASE_RUNNING: connection_begin(c, x, CONNECTION_CANCELLING, EFFECT_CANCEL); break;
+    case RELEASE_BROKEN: connection_retire(c, x, e->reason ? e->reason : WEIR_RETIRE_BROKEN); break;
+    }
+}
+
+static void on_up(core *c, connection *x)
+{
+    if (x->state == CONNECTION_CLOSING)
+        return;
+    assert(x->state == CONNECTION_DIALING);
+    uint64_t lifetime_ns = c->options.max_lifetime_ns;
+    uint64_t early_ns = random_up_to(&c->random, lifetime_ns / 10);
+
+    if (lifetime_ns != WEIR_NEVER)
+        lifetime_ns -= early_ns;
+    x->born_ns = c->now_ns;
+    x->expires_ns = deadline_after(c->now_ns, lifetime_ns);
+    pace_succeeded(&c->pace);
+    connection_keep(c, x);
+}
+
+static void on_checked(core *c, connection *x)
+{
+    if (x->state == CONNECTION_CLOSING)
+        return;
+    assert(x->state == CONNECTION_CHECKING || x->state == CONNECTION_RESETTING ||
+           x->state == CONNECTION_CANCELLING);
+    connection_keep(c, x);
+}
+
+static void on_down(core *c, connection *x, weir_retire_reason reason)
+{
+    if (x->state == CONNECTION_CLOSING)
+        return;
+    assert(x->state != CONNECTION_LEASED && x->state != CONNECTION_FREE);
+    if (x->state == CONNECTION_DIALING)
+        pace_failed(&c->pace, x->since_ns, c->now_ns, &c->random);
+    connection_retire(c, x, reason ? reason : WEIR_RETIRE_BROKEN);
+}
+
+static void on_closed(core *c, connection *x)
+{
+    assert(x->state == CONNECTION_CLOSING);
+    x->born_ns = 0;
+    connection_move(c, x, CONNECTION_FREE);
+}
+
+static void apply(core *c, const event *e)
+{
+    switch (e->kind) {
+    case EVENT_TAKE: on_take(c, e->waiter); break;
+    case EVENT_CANCEL: on_cancel(c, e->waiter); break;
+    case EVENT_RELEASE: on_release(c, e); break;
+    case EVENT_UP: on_up(c, connection_at(c, e->connection)); break;
+    case EVENT_CHECKED: on_checked(c, connection_at(c, e->connection)); break;
+    case EVENT_DOWN: on_down(c, connection_at(c, e->connection), e->reason); break;
+    case EVENT_CLOSED: on_closed(c, connection_at(c, e->connection)); break;
+    case EVENT_TICK: c->wake_ns = 0; break;
+    case EVENT_DRAIN: c->draining = true; break;
+    }
+}
+
+/* What follows from where things now stand, whichever event brought them there. */
+static void settle(core *c)
+{
+    bool due = c->now_ns >= c->wake_ns;
+
+    if (due)
+        expire(c);
+    if (c->draining)
+        drain(c);
+    /* A waiter whose refusal did not fit must not be granted anything after its deadline. */
+    if (!c->overflowed)
+        serve(c);
+    if (!c->overflowed)
+        dial(c);
+    if (due)
+        c->wake_ns = next_due(c);
+    if (c->overflowed)
+        c->wake_ns = c->now_ns;
+}
+
+void core_step(core *c, const event *e, uint64_t now_ns, effects *out)
+{
+    assert(now_ns >= c->now_ns);
+    c->now_ns = now_ns;
+    c->out = out;
+    c->overflowed = false;
+    out->count = 0;
+    apply(c, e);
+    settle(c);
+    out->wake_ns = c->wake_ns;
+}
+
+/* ---- Making ---- */
+
+int core_new(const core_options *options, core **made)
+{
+    assert(options->lanes >= 1 && options->max >= 1 && options->min <= options->max);
+    assert(options->seed != 0);
+    core *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return WEIR_ENOMEM;
+    c->options = *options;
+    c->random = options->seed;
+    c->idle = calloc(options->lanes, sizeof *c->idle);
+    c->connections = calloc(options->max, sizeof *c->connections);
+    if (!c->idle || !c->connections || waitq_new(&c->waiters, options->lanes) < 0) {
+        core_free(c);
+        return WEIR_ENOMEM;
+    }
+    for (int state = 0; state < CONNECTION_STATE_COUNT; state++)
+        c->limit_ns[state] = WEIR_NEVER;
+    c->limit_ns[CONNECTION_DIALING] = options->connect_timeout_ns;
+    c->limit_ns[CONNECTION_IDLE] = options->idle_timeout_ns;
+    c->limit_ns[CONNECTION_CHECKING] = options->check_timeout_ns;
+    c->limit_ns[CONNECTION_RESETTING] = options->check_timeout_ns;
+    c->limit_ns[CONNECTION_CANCELLING] = options->cancel_grace_ns;
+    pace_init(&c->pace, options);
+    c->next_lane = options->lanes - 1;
+    for (uint32_t i = options->max; i-- > 0;)
+        DL_PREPEND(c->list[CONNECTION_FREE], &c->connections[i]);
+    c->count[CONNECTION_FREE] = options->max;
+    *made = c;
+    return 0;
+}
+
+void core_free(core *c)
+{
+    if (!c)
+        return;
+    waitq_free(&c->waiters);
+    free(c->connections);
+    free(c->idle);
+    free(c);
+}

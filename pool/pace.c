@@ -1,0 +1,50 @@
+/* pace.c: how many dials may be under way at once, and when the next may start. */
+#include "pace.h"
+
+uint64_t random_up_to(uint64_t *random, uint64_t bound)
+{
+    uint64_t x = *random;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *random = x;
+    x *= UINT64_C(2685821657736338717);
+    return bound == UINT64_MAX ? x : x % (bound + 1);
+}
+
+void pace_init(pace *p, const core_options *options)
+{
+    *p = (pace){
+        .base_ns = options->backoff_base_ns,
+        .max_ns = options->backoff_max_ns,
+        .window = options->max,
+        .window_max = options->max,
+    };
+}
+
+void pace_succeeded(pace *p)
+{
+    p->failures = 0;
+    p->doublings = 0;
+    p->not_before_ns = 0;
+    if (p->window < p->window_max)
+        p->window++;
+}
+
+static uint64_t pause_bound(const pace *p)
+{
+    if (p->doublings >= 63 || p->base_ns > p->max_ns >> p->doublings)
+        return p->max_ns;
+    return p->base_ns << p->doublings;
+}
+
+void pace_failed(pace *p, uint64_t begun_ns, uint64_t now_ns, uint64_t *random)
+{
+    p->failures++;
+    p->window = 1;
+    if (begun_ns < p->not_before_ns)
+        return;
+    p->not_before_ns = deadline_after(now_ns, random_up_to(random, pause_bound(p)));
+    p->doublings++;
+}

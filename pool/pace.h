@@ -1,0 +1,32 @@
+/* pace.h: how many dials may be under way at once, and when the next may start. Part of the core.
+ *
+ * After a failed dial comes a pause, random between nothing and a bound that doubles with each
+ * failure in a row ("full jitter": Marc Brooker, Exponential Backoff and Jitter, AWS Architecture
+ * Blog, 2015), so that many pools do not come back to a server all at once. After the pause one
+ * dial probes; each success then allows one dial more at a time, which doubles them a round, until
+ * there is no limit but the pool's own. */
+#ifndef WEIR_PACE_H
+#define WEIR_PACE_H
+
+#include "core.h"
+
+typedef struct pace {
+    uint64_t base_ns, max_ns;
+    uint64_t not_before_ns; /* the pause ends */
+    uint32_t failures;      /* dials failed in a row */
+    uint32_t doublings;     /* of the pause's bound */
+    uint32_t window;        /* dials at once */
+    uint32_t window_max;
+} pace;
+
+void pace_init(pace *p, const core_options *options);
+void pace_succeeded(pace *p);
+
+/* A dial begun at `begun_ns` failed. Of dials begun before the pause, only the first failure
+ * counts: the others are news of the same trouble. `random` is the state of the generator. */
+void pace_failed(pace *p, uint64_t begun_ns, uint64_t now_ns, uint64_t *random);
+
+/* A number from 0 to `bound`, both included. xorshift64* (Vigna, 2016); `*random` is not 0. */
+uint64_t random_up_to(uint64_t *random, uint64_t bound);
+
+#endif
