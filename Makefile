@@ -2,68 +2,222 @@
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
-CC      ?= gcc
+LIBDIR  ?= $(PREFIX)/lib
+DESTDIR ?=
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+VERSION := $(shell sed -n 's/^.define WEIR_VERSION "\(.*\)"/\1/p' pool/weir.h)
 SONAME  := libweir.so.0
-VERSION := $(shell sed -n 's/^\#define WEIR_VERSION "\(.*\)"/\1/p' pool/weir.h)
+RUNTIME_LIBS := libweir.so.$(VERSION)
 
 PKGS      := libuv libpq jansson libmicrohttpd
 TEST_PKGS := cmocka libcurl
+# The static archive where there is one: the shared one brings the C++ library along.
+BOOST := $(shell $(CC) -print-file-name=libboost_context.a 2>/dev/null)
+BOOST := $(if $(findstring /,$(BOOST)),$(BOOST),-lboost_context)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wvla -Wundef -Wno-unused-parameter -Werror
-HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 OPTIMISE  ?= -O2 -g
 SANITIZE  ?=
-CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(if $(SANITIZE),-fno-omit-frame-pointer,$(HARDENING)) \
-             $(SANITIZE) $(WARNINGS) -Ipool -fvisibility=hidden -pthread \
-             $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
-LDFLAGS_ALL = $(SANITIZE) $(if $(SANITIZE),,-pie -Wl,-z,relro,-z,now) -pthread $(LDFLAGS)
-LIBS_POOL := -lboost_context $(shell pkg-config --libs libuv libpq) -lm
-LIBS      := $(shell pkg-config --libs $(PKGS)) -lboost_context -lm
-TEST_LIBS := $(shell pkg-config --libs $(TEST_PKGS))
+
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -fvisibility=hidden -pthread \
+              $(if $(SANITIZE),-fno-omit-frame-pointer $(SANITIZE),$(HARDENING)) \
+              $(PKG_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL := -pthread $(if $(SANITIZE),$(SANITIZE),-Wl,-z,relro,-z,now) $(LDFLAGS)
+LIBS_POOL := $(BOOST) $(shell pkg-config --libs libuv libpq 2>/dev/null) -lm
+LIBS      := $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(BOOST) -lm
+TEST_LIBS := $(shell pkg-config --libs $(TEST_PKGS) 2>/dev/null)
 
 POOL_SRC    := $(wildcard pool/*.c pool/drivers/*.c)
 API_SRC     := $(wildcard api/*.c)
 SERVICE_SRC := $(wildcard service/*.c)
 SUPPORT_SRC := $(wildcard tests/support/*.c)
+UNIT_SRC    := $(wildcard tests/unit/*.c)
+SIM_SRC     := $(wildcard tests/sim/*.c)
+INTEGRATION_SRC := $(wildcard tests/integration/*.c)
+BENCH_SRC   := $(wildcard tests/bench/*.c)
+TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC)
+# All of the service but its main(), which unit tests link too.
+PARTS_SRC   := $(filter-out service/main.c,$(SERVICE_SRC))
+ALL_SRC     := $(POOL_SRC) $(API_SRC) $(SERVICE_SRC) $(SUPPORT_SRC) $(TEST_SRC)
 
-obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+objects  = $(patsubst %.c,$(BUILD)/%.o,$(1))
+programs = $(patsubst %.c,$(BUILD)/%,$(1))
+PIC_OBJECTS := $(patsubst %.c,$(BUILD)/pic/%.o,$(POOL_SRC))
 
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
-SIM_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/sim/*.c))
-INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*.c))
-BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+RUN_TESTS = tests/support/run-tests.sh
 
-.PHONY: build
-build: $(BUILD)/weir $(BUILD)/libweir.a $(BUILD)/libweir.so
+##@ Everyday
 
-$(BUILD)/%.o: %.c
+help: ## this list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+deps: ## install the Debian packages that are missing
+	@.ci/deps build run test lint bench
+
+build: $(BUILD)/weir $(BUILD)/libweir.a $(BUILD)/libweir.so ## the release build: build/weir and both libraries
+
+run: ## serve the demo shop on 127.0.0.1:8080 (PORT=) over a private PostgreSQL
+	@.ci/deps build run
+	@$(MAKE) --no-print-directory build
+	@BUILD=$(BUILD) service/demo/run
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-gcc $(BUILD)-clang compile_commands.json
+
+##@ Tests
+
+test: ## unit, simulation and integration tests
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check
+
+test-unit: ## unit tests
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check KINDS=unit
+
+test-sim: ## the simulator (SEED= replays one schedule, SCHEDULES= sets how many)
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check KINDS=sim
+
+test-integration: ## tests against a real PostgreSQL and the real program
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check KINDS=integration
+
+asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-asan OPTIMISE='-O1 -g' TEST_SLOWER=3 \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined'
+
+tsan: ## the tests under ThreadSanitizer
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-tsan OPTIMISE='-O1 -g' TEST_SLOWER=6 \
+	    SANITIZE='-fsanitize=thread'
+
+valgrind: ## the unit tests under Valgrind
+	@.ci/deps build run test lint
+	@$(MAKE) --no-print-directory check KINDS=unit BUILD=$(BUILD)-valgrind OPTIMISE='-O1 -g' \
+	    CFLAGS='-DWEIR_VALGRIND $(CFLAGS)' TEST_SLOWER=20 \
+	    TEST_WRAPPER='valgrind -q --error-exitcode=97 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
+
+mutants: ## break the core on purpose, and see that the simulator notices
+	@tests/sim/mutants.sh
+
+bench: ## measure against pgbench, as a table of ratios
+	@.ci/deps build run bench
+	@$(MAKE) --no-print-directory build benches
+	@BUILD=$(BUILD) tests/bench/bench.sh
+
+##@ Care
+
+lint: ## format, clang-tidy, the arrows between folders, warnings of gcc and clang
+	@.ci/deps build run test lint
+	@.ci/arrows
+	@clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS)
+	@$(MAKE) --no-print-directory compile CC=gcc BUILD=$(if $(filter gcc,$(CC)),$(BUILD),$(BUILD)-gcc)
+	@$(MAKE) --no-print-directory compile CC=clang BUILD=$(BUILD)-clang
+	@$(MAKE) --no-print-directory tidy CC=clang BUILD=$(BUILD)-clang
+	@echo 'lint: clean'
+
+format: ## rewrite all C files as clang-format wants them
+	clang-format -i $(ALL_SRC) $(HEADERS)
+
+install: build ## install program, header, libraries and weir.pc below PREFIX (and DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(BUILD)/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -m 644 pool/weir.h $(DESTDIR)$(PREFIX)/include/weir.h
+	install -m 644 $(BUILD)/libweir.a $(DESTDIR)$(LIBDIR)/libweir.a
+	install -m 755 $(BUILD)/$(RUNTIME_LIBS) $(DESTDIR)$(LIBDIR)/$(RUNTIME_LIBS)
+	ln -sf $(RUNTIME_LIBS) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libweir.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    weir.pc.in > $(BUILD)/weir.pc
+	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
+
+.PHONY: help deps build run clean test test-unit test-sim test-integration asan tsan valgrind \
+        mutants bench lint format install check compile benches tidy force
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+# ---- How it is built ----
+
+# One short line a file; V=1 shows the commands.
+say = $(if $(V),,@echo '  $@' && )
+
+# Rebuild when flags change, and when a file came or went.
+define stamp
+$(BUILD)/$(1): force
+	@mkdir -p $$(@D)
+	@echo '$(2)' | cmp -s - $$@ || echo '$(2)' > $$@
+endef
+$(eval $(call stamp,flags,$(CC) $(CFLAGS_ALL) / $(LDFLAGS_ALL)))
+$(eval $(call stamp,sources,$(POOL_SRC) $(API_SRC) $(SERVICE_SRC) $(SUPPORT_SRC)))
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(say)$(CC) $(CFLAGS_ALL) -fPIE -MMD -MP -c $< -o $@
 
-$(BUILD)/pic/%.o: %.c
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -MMD -MP -c $< -o $@
+	$(say)$(CC) $(CFLAGS_ALL) -fPIC -MMD -MP -c $< -o $@
 
-$(BUILD)/libweir.a: $(call obj,$(POOL_SRC))
-	rm -f $@ && ar rcs $@ $^
+archive = rm -f $@ && ar rcs $@ $(filter %.o,$^)
+link    = $(CC) -pie $(LDFLAGS_ALL) $(filter %.o %.a,$^) -o $@
 
-$(BUILD)/$(SONAME): $(patsubst %.c,$(BUILD)/pic/%.o,$(POOL_SRC))
-	$(CC) $(filter-out -pie,$(LDFLAGS_ALL)) -shared -Wl,-soname,$(SONAME) $^ -o $@ $(LIBS_POOL)
+$(BUILD)/libweir.a: $(call objects,$(POOL_SRC)) $(BUILD)/sources
+	$(say)$(archive)
 
-$(BUILD)/libweir.so: $(BUILD)/$(SONAME)
+$(BUILD)/libapi.a: $(call objects,$(API_SRC)) $(BUILD)/sources
+	$(say)$(archive)
+
+$(BUILD)/libservice.a: $(call objects,$(PARTS_SRC)) $(BUILD)/sources
+	$(say)$(archive)
+
+$(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SRC)) $(BUILD)/sources
+	$(say)$(archive)
+
+$(BUILD)/$(RUNTIME_LIBS): $(PIC_OBJECTS) $(BUILD)/sources
+	$(say)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME) $(PIC_OBJECTS) -o $@ $(LIBS_POOL)
+
+$(BUILD)/libweir.so: $(BUILD)/$(RUNTIME_LIBS)
+	ln -sf $(RUNTIME_LIBS) $(BUILD)/$(SONAME)
 	ln -sf $(SONAME) $@
 
-$(BUILD)/libapi.a: $(call obj,$(API_SRC))
-	rm -f $@ && ar rcs $@ $^
+HOUSE := $(BUILD)/libservice.a $(BUILD)/libapi.a $(BUILD)/libweir.a
 
-$(BUILD)/weir: $(call obj,$(SERVICE_SRC)) $(BUILD)/libapi.a $(BUILD)/libweir.a
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
+$(BUILD)/weir: $(BUILD)/service/main.o $(HOUSE)
+	$(say)$(link) $(LIBS)
 
-$(BUILD)/libsupport.a: $(call obj,$(SUPPORT_SRC))
-	rm -f $@ && ar rcs $@ $^
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libsupport.a $(HOUSE)
+	$(say)$(link) $(LIBS) $(TEST_LIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libsupport.a $(BUILD)/libapi.a $(BUILD)/libweir.a
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) $(TEST_LIBS)
+.SECONDARY: $(call objects,$(TEST_SRC))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+compile: $(call objects,$(ALL_SRC))
+benches: $(call programs,$(BENCH_SRC))
+
+# ---- How it is tested and checked ----
+
+KINDS ?= unit sim integration
+SOURCES_unit := $(UNIT_SRC)
+SOURCES_sim := $(SIM_SRC)
+SOURCES_integration := $(INTEGRATION_SRC)
+CHECKED = $(call programs,$(foreach kind,$(KINDS),$(SOURCES_$(kind))))
+
+export SEED SCHEDULES TEST_SLOWER TEST_WRAPPER
+
+check: $(CHECKED) $(BUILD)/weir
+	@$(RUN_TESTS) $(CHECKED)
+
+HEADERS := $(wildcard pool/*.h pool/drivers/*.h api/*.h service/*.h tests/*/*.h)
+
+# One stamp a file: a file that was clean is not read again until it or a header changes.
+TIDIED := $(patsubst %.c,$(BUILD)/%.tidy,$(ALL_SRC))
+$(BUILD)/%.tidy: %.c $(BUILD)/%.o .clang-tidy
+	$(say)clang-tidy --quiet $< -- $(CFLAGS_ALL) 2>/dev/null
+	@touch $@
+tidy: $(TIDIED)
+
+-include $(patsubst %.o,%.d,$(call objects,$(ALL_SRC)) $(PIC_OBJECTS))
