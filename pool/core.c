@@ -422,9 +422,9 @@ static void on_checked(core *c, connection *x)
 
 static void on_down(core *c, connection *x, weir_retire_reason reason)
 {
-    if (x->state == CONNECTION_CLOSING)
+    if (x->state == CONNECTION_CLOSING || x->state == CONNECTION_LEASED)
         return;
-    assert(x->state != CONNECTION_LEASED && x->state != CONNECTION_FREE);
+    assert(x->state != CONNECTION_FREE);
     if (x->state == CONNECTION_DIALING)
         pace_failed(&c->pace, x->since_ns, c->now_ns, &c->random);
     connection_retire(c, x, reason ? reason : WEIR_RETIRE_BROKEN);

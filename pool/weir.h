@@ -32,12 +32,15 @@ extern "C" {
 #define weir_async
 
 #if defined(__GNUC__)
-#define WEIR_PUBLIC       __attribute__((visibility("default")))
-#define weir_cleanup(fn)  __attribute__((cleanup(fn)))
-#define WEIR_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define WEIR_PUBLIC      __attribute__((visibility("default")))
+#define weir_cleanup(fn) __attribute__((cleanup(fn)))
 #else
 #error "libweir needs __attribute__((cleanup)): build with gcc or clang"
 #endif
+
+/* The structure that `member` at `pointer` is part of; for jobs, timers and hooks, which live in
+ * their owner. */
+#define weir_container(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 struct uv_loop_s;
 

@@ -1,0 +1,156 @@
+/* connection.c: one server session between the core's orders and the driver's reports. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pool.h"
+
+static void emit(weir_connection *c, weir_event_kind kind, weir_retire_reason reason,
+                 uint64_t duration_ns)
+{
+    bool failed = c->error.code < 0;
+    pool_emit(c->pool, &(weir_event){
+                           .kind = kind,
+                           .connection = c->serial,
+                           .backend_pid = c->backend_pid,
+                           .lane = weir_lane_self()->index,
+                           .reason = reason,
+                           .error = c->error.code,
+                           .sqlstate = failed ? c->error.sqlstate : NULL,
+                           .message = failed ? c->error.message : NULL,
+                           .duration_ns = duration_ns,
+                       });
+}
+
+/* ---- Orders ---- */
+
+static void dial(weir_connection *c)
+{
+    weir_pool *pool = c->pool;
+    memset(c->state, 0, pool->driver->connection_size);
+    memset(&c->error, 0, sizeof c->error);
+    pthread_mutex_lock(&pool->lock);
+    c->lane = weir_lane_self();
+    c->serial = ++pool->serials;
+    c->backend_pid = 0;
+    c->opened_ns = 0;
+    c->dialed_ns = weir_now();
+    pool->stats.dialed++;
+    pthread_mutex_unlock(&pool->lock);
+    emit(c, WEIR_CONNECTION_DIALING, WEIR_RETIRE_NOT, 0);
+    pool->driver->dial(c);
+}
+
+static void note_connect_error(weir_connection *c)
+{
+    pthread_mutex_lock(&c->pool->lock);
+    c->pool->stats.dial_failures++;
+    c->pool->connect_error = c->error;
+    pthread_mutex_unlock(&c->pool->lock);
+    emit(c, WEIR_CONNECTION_FAILED, c->retiring, weir_now() - c->dialed_ns);
+}
+
+static void close_down(weir_connection *c)
+{
+    if (!c->opened_ns) {
+        if (c->retiring == WEIR_RETIRE_CONNECT_TIMEOUT) {
+            c->error = (weir_error){.code = WEIR_ECONNECT, .retryable = true};
+            snprintf(c->error.message, sizeof c->error.message,
+                     "no answer from the server within %.1f s",
+                     (double)(weir_now() - c->dialed_ns) / 1e9);
+        }
+        if (c->error.code < 0)
+            note_connect_error(c);
+    } else {
+        emit(c, WEIR_CONNECTION_RETIRED, c->retiring, weir_now() - c->opened_ns);
+    }
+    c->pool->driver->close(c);
+}
+
+/* It leaves this lane's loop; the lane of the lease attaches it and learns of the grant. */
+static void move(weir_connection *c, weir_lease *to)
+{
+    c->pool->driver->detach(c);
+    weir_lane_post(to->lane, &to->job);
+}
+
+void connection_carry_out(weir_job *job)
+{
+    weir_connection *c = weir_container(job, weir_connection, job);
+    const weir_driver *driver = c->pool->driver;
+
+    pthread_mutex_lock(&c->pool->lock);
+    uint32_t orders = c->orders;
+    weir_lease *moving_to = c->moving_to;
+    c->orders = 0;
+    c->ordered = false;
+    c->moving_to = NULL;
+    pthread_mutex_unlock(&c->pool->lock);
+
+    if (orders & ORDER_CLOSE) {
+        /* Whatever else was asked for is void. A dial that never began has nothing to close. */
+        if (orders & ORDER_DIAL)
+            connection_closed(c);
+        else
+            close_down(c);
+        return;
+    }
+    if (orders & ORDER_DIAL)
+        dial(c);
+    if (orders & ORDER_CHECK)
+        driver->check(c);
+    if (orders & ORDER_RESET)
+        driver->reset(c);
+    if (orders & ORDER_SETTLE) {
+        driver->cancel(c);
+        driver->settle(c);
+    }
+    if (orders & ORDER_MOVE)
+        move(c, moving_to);
+}
+
+/* ---- Reports ---- */
+
+void connection_up(weir_connection *c)
+{
+    weir_pool *pool = c->pool;
+    pthread_mutex_lock(&pool->lock);
+    c->opened_ns = weir_now();
+    pool->stats.opened++;
+    memset(&pool->connect_error, 0, sizeof pool->connect_error);
+    histogram_add(&pool->stats.create, c->opened_ns - c->dialed_ns);
+    pthread_mutex_unlock(&pool->lock);
+    memset(&c->error, 0, sizeof c->error);
+    emit(c, WEIR_CONNECTION_OPENED, WEIR_RETIRE_NOT, c->opened_ns - c->dialed_ns);
+    pool_step(pool, &(event){.kind = EVENT_UP, .connection = c->index}, NULL);
+}
+
+void connection_down(weir_connection *c, weir_retire_reason reason)
+{
+    if (!c->error.code)
+        c->error.code = c->opened_ns ? WEIR_ELOST : WEIR_ECONNECT;
+    pool_step(c->pool, &(event){.kind = EVENT_DOWN, .connection = c->index, .reason = reason},
+              NULL);
+}
+
+void connection_checked(weir_connection *c)
+{
+    pool_step(c->pool, &(event){.kind = EVENT_CHECKED, .connection = c->index}, NULL);
+}
+
+void connection_closed(weir_connection *c)
+{
+    pool_step(c->pool, &(event){.kind = EVENT_CLOSED, .connection = c->index}, NULL);
+}
+
+void connection_notice(weir_connection *c, const char *sqlstate, const char *message)
+{
+    pool_emit(c->pool, &(weir_event){
+                           .kind = WEIR_SERVER_NOTICE,
+                           .connection = c->serial,
+                           .backend_pid = c->backend_pid,
+                           .lane = c->lane->index,
+                           .sqlstate = sqlstate,
+                           .message = message,
+                           .label = c->lease ? c->lease->label : NULL,
+                       });
+}

@@ -1,0 +1,282 @@
+/* lease.c: the right of one taker to one connection, from the asking to the giving back. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+
+/* Spare leases kept a lane; more than are ever under way at once would only hold memory. */
+#define SPARE_MAX 256u
+
+static void copy_word(char *to, size_t size, const char *from)
+{
+    size_t length = from ? strnlen(from, size - 1) : 0;
+    if (length)
+        memcpy(to, from, length);
+    to[length] = '\0';
+}
+
+static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
+{
+    pool_lane *here = pool_here(pool);
+    weir_lease *lease = here->spare;
+    if (lease) {
+        here->spare = lease->next;
+        here->spare_count--;
+    } else if (!(lease = malloc(sizeof *lease))) {
+        return NULL;
+    }
+    memset(lease, 0, offsetof(weir_lease, label));
+    lease->pool = pool;
+    lease->lane = weir_lane_self();
+    lease->job.run = lease_deliver;
+    lease->timings = scope && scope->timings ? scope->timings : &lease->own_timings;
+    copy_word(lease->label, sizeof lease->label, scope ? scope->label : NULL);
+    copy_word(lease->trace_id, sizeof lease->trace_id, scope ? scope->trace_id : NULL);
+    lease->waiter.lane = lease->lane->index;
+    lease->waiter.deadline_ns = weir_deadline();
+    if (scope && scope->deadline_ns && scope->deadline_ns < lease->waiter.deadline_ns)
+        lease->waiter.deadline_ns = scope->deadline_ns;
+    return lease;
+}
+
+static void lease_free(weir_lease *lease)
+{
+    pool_lane *here = pool_here(lease->pool);
+    if (here->spare_count >= SPARE_MAX) {
+        free(lease);
+        return;
+    }
+    lease->next = here->spare;
+    here->spare = lease;
+    here->spare_count++;
+}
+
+static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t duration_ns)
+{
+    if (!lease->pool->on_event)
+        return;
+    const weir_connection *c = lease->connection;
+    pool_emit(lease->pool, &(weir_event){
+                               .kind = kind,
+                               .error = error,
+                               .connection = c ? c->serial : 0,
+                               .backend_pid = c ? c->backend_pid : 0,
+                               .lane = lease->lane->index,
+                               .label = lease->label,
+                               .trace_id = lease->trace_id,
+                               .duration_ns = duration_ns,
+                           });
+}
+
+/* Asks the core. True when the answer is already there: a grant on this lane, or a refusal. */
+static bool ask(weir_lease *lease)
+{
+    weir_timings *t = lease->timings;
+    memset(t, 0, sizeof *t);
+    event take = {.kind = EVENT_TAKE, .waiter = &lease->waiter};
+    t->asked_ns = pool_step(lease->pool, &take, lease);
+    if (!lease->posted && (lease->refusal || lease->connection))
+        return true;
+    t->queued_ns = t->asked_ns;
+    return false;
+}
+
+/* The taker learns that it has a connection. */
+static void accept_grant(weir_lease *lease)
+{
+    weir_timings *t = lease->timings;
+    weir_connection *c = lease->connection;
+    t->granted_ns = lease->granted_ns;
+    t->connection = c->serial;
+    t->backend_pid = c->backend_pid;
+    if (c->opened_ns >= t->asked_ns)
+        t->opened_ns = c->opened_ns;
+    emit(lease, WEIR_LEASE_GRANTED, 0, lease->granted_ns - t->asked_ns);
+}
+
+/* The taker learns that it gets none, and the lease ends. */
+static int accept_refusal(weir_lease *lease, int error)
+{
+    weir_event_kind kind = error == WEIR_ETIMEDOUT   ? WEIR_LEASE_TIMED_OUT
+                           : error == WEIR_ECANCELED ? WEIR_LEASE_CANCELLED
+                                                     : WEIR_LEASE_REFUSED;
+    emit(lease, kind, error, weir_now() - lease->timings->asked_ns);
+    lease_free(lease);
+    return error;
+}
+
+/* The taker has gone: whatever the core had for it goes back. */
+static void disown(weir_lease *lease)
+{
+    if (lease->connection)
+        weir_release(lease);
+    else
+        lease_free(lease);
+}
+
+static void call_back(weir_lease *lease)
+{
+    weir_granted_fn granted = lease->granted;
+    void *arg = lease->arg;
+    if (lease->abandoned) {
+        disown(lease);
+        granted(arg, WEIR_ECANCELED, NULL);
+    } else if (lease->refusal) {
+        granted(arg, accept_refusal(lease, lease->refusal), NULL);
+    } else {
+        accept_grant(lease);
+        granted(arg, 0, lease);
+    }
+}
+
+void lease_deliver(weir_job *job)
+{
+    weir_lease *lease = weir_container(job, weir_lease, job);
+    weir_connection *c = lease->connection;
+
+    if (c && c->lane != lease->lane) { /* it has just left its former lane for this one */
+        c->lane = lease->lane;
+        lease->severed = lease->pool->driver->attach(c) < 0;
+        lease->spent = lease->severed;
+    }
+    if (lease->granted) {
+        call_back(lease);
+    } else if (lease->abandoned) {
+        disown(lease);
+    } else {
+        weir_wait *wait = lease->wait;
+        lease->wait = NULL;
+        wait_end(wait, 0);
+    }
+}
+
+/* ---- The task form ---- */
+
+typedef struct asking {
+    weir_wait wait;
+    weir_lease *lease;
+} asking;
+
+/* Deadline or cancellation came first. Of a deadline that has passed the core knows better why, so
+ * it gets to say so before the waiter leaves. An answer already on its way ends the lease on
+ * arrival. */
+static void stop_asking(weir_wait *wait)
+{
+    weir_lease *lease = weir_container(wait, asking, wait)->lease;
+    pool_step(lease->pool, &(event){.kind = EVENT_TICK}, lease);
+    pool_step(lease->pool, &(event){.kind = EVENT_CANCEL, .waiter = &lease->waiter}, lease);
+    lease->abandoned = lease->posted;
+    lease->wait = NULL;
+}
+
+/* The wait ended with `error` before an answer was taken. */
+static int come_away(weir_lease *lease, int error)
+{
+    if (lease->abandoned)
+        return error;
+    if (lease->connection) {
+        weir_release(lease);
+        return error;
+    }
+    bool core_knows_why = error == WEIR_ETIMEDOUT && lease->refusal != WEIR_ECANCELED;
+    return accept_refusal(lease, core_knows_why ? lease->refusal : error);
+}
+
+int weir_acquire(weir_pool *pool, const weir_scope *scope, weir_lease **acquired)
+{
+    if (!weir_task_self())
+        return WEIR_ENOTASK;
+    if (weir_task_cancelled())
+        return WEIR_ECANCELED;
+    weir_lease *lease = lease_new(pool, scope);
+    if (!lease)
+        return WEIR_ENOMEM;
+    if (!ask(lease)) {
+        asking a = {.wait = {.abandon = stop_asking}, .lease = lease};
+        lease->wait = &a.wait;
+        int r = task_wait(&a.wait, WEIR_NEVER, NULL);
+        if (r < 0) {
+            if (lease->wait) /* it did not even suspend */
+                stop_asking(&a.wait);
+            return come_away(lease, r);
+        }
+    }
+    if (lease->refusal)
+        return accept_refusal(lease, lease->refusal);
+    accept_grant(lease);
+    *acquired = lease;
+    return 0;
+}
+
+/* ---- The callback form ---- */
+
+int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn granted, void *arg,
+                    weir_lease **pending)
+{
+    weir_lease *lease = lease_new(pool, scope);
+    if (!lease)
+        return WEIR_ENOMEM;
+    lease->granted = granted;
+    lease->arg = arg;
+    if (ask(lease))
+        weir_lane_push(lease->lane, &lease->job);
+    if (pending)
+        *pending = lease;
+    return 0;
+}
+
+void weir_acquire_cancel(weir_lease *lease)
+{
+    bool answered = !lease->posted && (lease->refusal || lease->connection);
+    pool_step(lease->pool, &(event){.kind = EVENT_CANCEL, .waiter = &lease->waiter}, lease);
+    if (!answered && !lease->posted)
+        weir_lane_push(lease->lane, &lease->job);
+    lease->abandoned = true;
+}
+
+/* ---- Giving it back ---- */
+
+static release_condition condition_of(weir_lease *lease, weir_retire_reason *reason)
+{
+    weir_connection *c = lease->connection;
+    if (lease->severed) {
+        *reason = WEIR_RETIRE_BROKEN;
+        return RELEASE_BROKEN;
+    }
+    if (c->operation) { /* released under its own query: the settling cancels it */
+        c->operation = NULL;
+        return RELEASE_RUNNING;
+    }
+    return lease->pool->driver->condition(c, reason);
+}
+
+void weir_release(weir_lease *lease)
+{
+    if (!lease)
+        return;
+    assert(weir_lane_self() == lease->lane && lease->connection->lease == lease);
+    event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};
+    e.condition = condition_of(lease, &e.reason);
+    emit(lease, WEIR_LEASE_RELEASED, 0, weir_now() - lease->granted_ns);
+    weir_timings *t = lease->timings;
+    uint64_t now_ns = pool_step(lease->pool, &e, NULL);
+    t->released_ns = now_ns;
+    lease_free(lease);
+}
+
+const weir_error *weir_lease_error(const weir_lease *lease)
+{
+    return &lease->connection->error;
+}
+
+int weir_lease_backend_pid(const weir_lease *lease)
+{
+    return lease->connection->backend_pid;
+}
+
+uint64_t weir_lease_connection(const weir_lease *lease)
+{
+    return lease->connection->serial;
+}

@@ -1,0 +1,418 @@
+/* pool.c: the shell around the core: its lock, its timer on each lane, and where its effects go. */
+#include "pool.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Jobs that a step has made ready, handed to their lanes once the lock is free again. */
+typedef struct outbox {
+    uint32_t count;
+    struct {
+        weir_lane *lane;
+        weir_job *job;
+    } item[EFFECTS_MAX];
+} outbox;
+
+static void outbox_add(outbox *box, weir_lane *lane, weir_job *job)
+{
+    box->item[box->count].lane = lane;
+    box->item[box->count++].job = job;
+}
+
+static void outbox_send(const outbox *box, const weir_lane *here)
+{
+    for (uint32_t i = 0; i < box->count; i++) {
+        if (box->item[i].lane == here)
+            weir_lane_push(box->item[i].lane, box->item[i].job);
+        else
+            weir_lane_post(box->item[i].lane, box->item[i].job);
+    }
+}
+
+pool_lane *pool_here(weir_pool *pool)
+{
+    weir_lane *here = weir_lane_self();
+    assert(here && here->runtime == pool->runtime);
+    return &pool->lanes[here->index];
+}
+
+void pool_emit(weir_pool *pool, weir_event *what)
+{
+    if (!pool->on_event)
+        return;
+    what->pool = pool->name;
+    pool->on_event(pool->on_event_arg, what);
+}
+
+/* A connection keeps its orders until its lane carries them out: later ones join those that wait.
+ */
+static void order(weir_pool *pool, const effect *f, uint32_t what, outbox *box)
+{
+    weir_connection *c = &pool->connections[f->connection];
+    c->orders |= what;
+    if (c->ordered)
+        return;
+    c->ordered = true;
+    c->job.run = connection_carry_out;
+    outbox_add(box, weir_runtime_lane(pool->runtime, f->lane), &c->job);
+}
+
+static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease *mine, outbox *box)
+{
+    weir_lease *lease = (weir_lease *)f->waiter;
+    weir_connection *c = &pool->connections[f->connection];
+
+    pool->stats.granted++;
+    histogram_add(&pool->stats.wait, now_ns - lease->waiter.since_ns);
+    assert(!c->lease);
+    c->lease = lease;
+    lease->granted_ns = now_ns;
+    lease->connection = c;
+    lease->posted = lease != mine || f->lane != lease->lane->index;
+    if (f->lane != lease->lane->index) {
+        c->moving_to = lease;
+        order(pool, f, ORDER_MOVE, box);
+        return;
+    }
+    if (lease != mine)
+        outbox_add(box, lease->lane, &lease->job);
+}
+
+static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, outbox *box)
+{
+    weir_lease *lease = (weir_lease *)f->waiter;
+    weir_pool_stats *s = &pool->stats;
+
+    switch (f->error) {
+    case WEIR_ETIMEDOUT: s->timed_out++; break;
+    case WEIR_EQUEUEFULL: s->queue_full++; break;
+    case WEIR_ECONNECT: s->connect_refused++; break;
+    case WEIR_ECANCELED: s->cancelled++; break;
+    default: s->closed_refused++; break;
+    }
+    lease->refusal = f->error;
+    lease->posted = lease != mine;
+    if (lease->posted)
+        outbox_add(box, lease->lane, &lease->job);
+}
+
+static void retire(weir_pool *pool, const effect *f, outbox *box)
+{
+    pool->connections[f->connection].retiring = f->reason;
+    pool->stats.retired[f->reason]++;
+    order(pool, f, ORDER_CLOSE, box);
+}
+
+/* Under the lock. Returns whether the pool is drained now. */
+static bool carry_out(weir_pool *pool, const effects *out, uint64_t now_ns, weir_lease *mine,
+                      outbox *box)
+{
+    bool drained = false;
+    for (uint32_t i = 0; i < out->count; i++) {
+        const effect *f = &out->item[i];
+        switch (f->kind) {
+        case EFFECT_DIAL: order(pool, f, ORDER_DIAL, box); break;
+        case EFFECT_GRANT: grant(pool, f, now_ns, mine, box); break;
+        case EFFECT_REFUSE: refuse(pool, f, mine, box); break;
+        case EFFECT_CHECK: order(pool, f, ORDER_CHECK, box); break;
+        case EFFECT_RESET: order(pool, f, ORDER_RESET, box); break;
+        case EFFECT_CANCEL: order(pool, f, ORDER_SETTLE, box); break;
+        case EFFECT_CLOSE: retire(pool, f, box); break;
+        case EFFECT_DRAINED: drained = true; break;
+        }
+    }
+    return drained;
+}
+
+static void tick(weir_timer *timer);
+static void lane_leaves(weir_job *job);
+
+/* Each lane that steps the core keeps its own timer at or before the core's next tick, so that
+ * whoever stepped last has it covered and no lane ever has to wake another for it. */
+static void arm(pool_lane *here, uint64_t wake_ns)
+{
+    if (wake_ns >= here->armed_ns)
+        return;
+    here->armed_ns = wake_ns;
+    weir_timer_start(&here->timer, wake_ns, tick);
+}
+
+/* No connection is left: each lane lets go of its part, and the last one ends the pool. */
+static void pool_is_drained(weir_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->lane_count; i++) {
+        pool->lanes[i].leave.run = lane_leaves;
+        weir_lane_post(weir_runtime_lane(pool->runtime, i), &pool->lanes[i].leave);
+    }
+}
+
+static void account_release(weir_pool *pool, weir_lease *lease, uint64_t now_ns)
+{
+    uint64_t use_ns = now_ns - lease->granted_ns;
+    pool->stats.released++;
+    histogram_add(&pool->stats.use, use_ns);
+    /* An exponentially weighted mean over about the last sixteen leases. */
+    pool->use_ewma_ns =
+        pool->use_ewma_ns ? pool->use_ewma_ns - pool->use_ewma_ns / 16 + use_ns / 16 : use_ns;
+    lease->connection->lease = NULL;
+}
+
+uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
+{
+    effects out;
+    outbox box;
+    box.count = 0;
+
+    pthread_mutex_lock(&pool->lock);
+    uint64_t now_ns = weir_now();
+    if (e->kind == EVENT_RELEASE)
+        account_release(pool, (weir_lease *)e->waiter, now_ns);
+    core_step(pool->core, e, now_ns, &out);
+    bool drained = carry_out(pool, &out, now_ns, mine, &box);
+    pthread_mutex_unlock(&pool->lock);
+
+    arm(pool_here(pool), out.wake_ns);
+    outbox_send(&box, weir_lane_self());
+    if (drained)
+        pool_is_drained(pool);
+    return now_ns;
+}
+
+static void tick(weir_timer *timer)
+{
+    pool_lane *here = weir_container(timer, pool_lane, timer);
+    here->armed_ns = WEIR_NEVER;
+    pool_step(here->pool, &(event){.kind = EVENT_TICK}, NULL);
+}
+
+/* ---- Opening ---- */
+
+static uint64_t or_default(uint64_t value, uint64_t fallback)
+{
+    return value ? value : fallback;
+}
+
+static uint64_t seed_of(const weir_pool_options *options)
+{
+    uint64_t seed = options->seed;
+    if (!seed && getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = weir_now();
+    return seed | 1;
+}
+
+static core_options rules(const weir_pool_options *o, uint32_t lanes)
+{
+    return (core_options){
+        .lanes = lanes,
+        .max = (uint32_t)or_default(o->max, 10),
+        .min = o->min,
+        .queue_max = (uint32_t)or_default(o->queue_max, 1024),
+        .connect_timeout_ns = or_default(o->connect_timeout_ns, WEIR_S(5)),
+        .validate_after_ns = or_default(o->validate_after_ns, WEIR_S(30)),
+        .check_timeout_ns = or_default(o->check_timeout_ns, WEIR_S(1)),
+        .idle_timeout_ns = or_default(o->idle_timeout_ns, WEIR_S(600)),
+        .max_lifetime_ns = or_default(o->max_lifetime_ns, WEIR_S(1800)),
+        .cancel_grace_ns = or_default(o->cancel_grace_ns, WEIR_S(5)),
+        .backoff_base_ns = or_default(o->backoff_base_ns, WEIR_MS(20)),
+        .backoff_max_ns = or_default(o->backoff_max_ns, WEIR_MS(500)),
+        .affinity_ns = WEIR_MS(2),
+        .seed = seed_of(o),
+    };
+}
+
+/* Slots beyond this are a mistake in the options, not a wish. */
+#define MAX_CONNECTIONS 100000u
+
+static int check_options(const core_options *o, weir_error *why)
+{
+    const char *message = NULL;
+    if (o->max > MAX_CONNECTIONS)
+        message = "max is larger than any server takes";
+    else if (o->min > o->max)
+        message = "min is larger than max";
+    if (!message)
+        return 0;
+    if (why) {
+        *why = (weir_error){.code = WEIR_EINVAL};
+        snprintf(why->message, sizeof why->message, "%s", message);
+    }
+    return WEIR_EINVAL;
+}
+
+static void lane_starts(weir_job *job)
+{
+    pool_lane *here = weir_container(job, pool_lane, start);
+    pool_step(here->pool, &(event){.kind = EVENT_TICK}, NULL);
+}
+
+static int make_parts(weir_pool *pool, const core_options *o)
+{
+    pool->lanes = calloc(pool->lane_count, sizeof *pool->lanes);
+    pool->connections = calloc(o->max, sizeof *pool->connections);
+    if (!pool->lanes || !pool->connections)
+        return WEIR_ENOMEM;
+    for (uint32_t i = 0; i < pool->lane_count; i++) {
+        pool->lanes[i].pool = pool;
+        pool->lanes[i].armed_ns = WEIR_NEVER;
+    }
+    for (uint32_t i = 0; i < o->max; i++) {
+        weir_connection *c = &pool->connections[i];
+        c->pool = pool;
+        c->index = i;
+        c->driver_pool = pool->driver_pool;
+        c->state = calloc(1, pool->driver->connection_size);
+        if (!c->state)
+            return WEIR_ENOMEM;
+    }
+    return core_new(o, &pool->core);
+}
+
+static void pool_free(weir_pool *pool)
+{
+    if (pool->connections)
+        for (uint32_t i = 0; i < pool->max; i++)
+            free(pool->connections[i].state);
+    free(pool->connections);
+    free(pool->lanes);
+    if (pool->core)
+        core_free(pool->core);
+    if (pool->driver_pool)
+        pool->driver->shut(pool->driver_pool);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir_pool **opened,
+                   weir_error *why)
+{
+    core_options o = rules(options, weir_runtime_lanes(runtime));
+    int r = check_options(&o, why);
+    if (r < 0)
+        return r;
+    weir_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return WEIR_ENOMEM;
+    pool->runtime = runtime;
+    pool->driver = options->driver ? options->driver : weir_postgres();
+    pool->max = o.max;
+    pool->lane_count = o.lanes;
+    pool->on_event = options->on_event;
+    pool->on_event_arg = options->on_event_arg;
+    snprintf(pool->name, sizeof pool->name, "%s", options->name ? options->name : "default");
+    pool->stats.max = o.max;
+    pool->stats.min = o.min;
+    pool->stats.queue_max = o.queue_max;
+    pthread_mutex_init(&pool->lock, NULL);
+
+    weir_error unread;
+    r = pool->driver->open(pool, options, &pool->driver_pool, why ? why : &unread);
+    if (r == 0)
+        r = make_parts(pool, &o);
+    if (r < 0) {
+        pool_free(pool);
+        return r;
+    }
+    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_OPENED});
+    pool->lanes[0].start.run = lane_starts;
+    weir_lane_post(weir_runtime_lane(runtime, 0), &pool->lanes[0].start);
+    *opened = pool;
+    return 0;
+}
+
+/* ---- Closing ---- */
+
+static void pool_ends(weir_job *job)
+{
+    weir_pool *pool = weir_container(job, weir_pool, closed_job);
+    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_CLOSED});
+    pool->life = POOL_GONE;
+    if (pool->closer) {
+        wait_end(pool->closer, 0);
+        return; /* who waits frees it */
+    }
+    if (!pool->closed)
+        return; /* who waited has given up; the next weir_pool_close frees it */
+    void (*closed)(void *) = pool->closed;
+    void *arg = pool->closed_arg;
+    pool_free(pool);
+    closed(arg);
+}
+
+static void lane_leaves(weir_job *job)
+{
+    pool_lane *here = weir_container(job, pool_lane, leave);
+    weir_pool *pool = here->pool;
+
+    weir_timer_stop(&here->timer);
+    while (here->spare) {
+        weir_lease *lease = here->spare;
+        here->spare = lease->next;
+        free(lease);
+    }
+    pthread_mutex_lock(&pool->lock);
+    bool last = --pool->lanes_left == 0;
+    pthread_mutex_unlock(&pool->lock);
+    if (last) {
+        pool->closed_job.run = pool_ends;
+        weir_lane_post(pool->closer_lane, &pool->closed_job);
+    }
+}
+
+static void begin_drain(weir_pool *pool)
+{
+    if (pool->life != POOL_OPEN)
+        return;
+    pool->life = POOL_DRAINING;
+    pool->closer_lane = weir_lane_self();
+    pool->lanes_left = pool->lane_count;
+    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_DRAINING});
+    pool_step(pool, &(event){.kind = EVENT_DRAIN}, NULL);
+}
+
+typedef struct closing {
+    weir_wait wait;
+    weir_pool *pool;
+} closing;
+
+static void close_begins(weir_wait *wait)
+{
+    closing *c = weir_container(wait, closing, wait);
+    c->pool->closer = wait;
+    begin_drain(c->pool);
+}
+
+static void close_given_up(weir_wait *wait)
+{
+    weir_container(wait, closing, wait)->pool->closer = NULL;
+}
+
+int weir_pool_close(weir_pool *pool)
+{
+    if (!pool)
+        return 0;
+    assert(!pool->closed && (pool->life == POOL_OPEN || pool->closer_lane == weir_lane_self()));
+    if (pool->life != POOL_GONE) {
+        closing c = {.wait = {.abandon = close_given_up}, .pool = pool};
+        int r = task_wait(&c.wait, WEIR_NEVER, close_begins);
+        if (r < 0 && pool->life != POOL_GONE)
+            return r;
+    }
+    pool_free(pool);
+    return 0;
+}
+
+void weir_pool_close_cb(weir_pool *pool, void (*closed)(void *arg), void *arg)
+{
+    assert(pool->life == POOL_OPEN);
+    pool->closed = closed;
+    pool->closed_arg = arg;
+    begin_drain(pool);
+}
+
+const char *weir_pool_name(const weir_pool *pool)
+{
+    return pool->name;
+}

@@ -1,0 +1,123 @@
+/* pool.h: the shell around the core, as its parts see it: the pool, its leases, its connections. */
+#ifndef WEIR_POOL_H
+#define WEIR_POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core.h"
+#include "driver.h"
+#include "lane.h"
+#include "task.h"
+#include "weir.h"
+
+/* From the asking to the giving back. The core's waiter is part of it, so that a grant needs no
+ * memory of its own. Belongs to its taker, and to the pool while a grant is on its way to a taker
+ * that has gone. */
+struct weir_lease {
+    waiter waiter;
+    weir_pool *pool;
+    weir_lane *lane;
+    weir_connection *connection; /* once granted */
+    uint64_t granted_ns;
+    int refusal;         /* why it was refused, once it was */
+    bool posted;         /* `job` is on its way to the taker; set under the pool's lock */
+    bool abandoned;      /* its taker has gone: a grant is given back on arrival */
+    bool severed;        /* the connection could not join the lane's loop */
+    bool spent;          /* a query was cut short */
+    atomic_bool running; /* a query is under way; read by others for diagnosis */
+    weir_job job;        /* brings grant or refusal to its lane */
+
+    weir_wait *wait;         /* the task form: who waits for grant or answer */
+    weir_granted_fn granted; /* the callback form */
+    weir_done_fn done;
+    void *arg;
+
+    weir_operation operation; /* the query under way or last run */
+    uint64_t started_ns;
+    int status;
+    weir_result *result;
+    weir_timer deadline; /* of a query in the callback form */
+
+    weir_timings own_timings;
+    weir_timings *timings;
+    struct weir_lease *next; /* among spare ones */
+    char label[WEIR_LABEL_MAX];
+    char trace_id[WEIR_LABEL_MAX];
+};
+
+/* What a pool keeps on each lane. Own thread only. */
+typedef struct pool_lane {
+    weir_pool *pool;
+    weir_timer timer; /* the core's next tick, as far as this lane knows */
+    uint64_t armed_ns;
+    weir_lease *spare; /* leases to use again */
+    uint32_t spare_count;
+    weir_job start, leave;
+} pool_lane;
+
+typedef enum pool_life { POOL_OPEN, POOL_DRAINING, POOL_GONE } pool_life;
+
+struct weir_pool {
+    weir_runtime *runtime;
+    const weir_driver *driver;
+    void *driver_pool;
+    char name[WEIR_LABEL_MAX];
+    uint32_t max;
+    void (*on_event)(void *arg, const weir_event *event);
+    void *on_event_arg;
+    uint32_t lane_count;
+    pool_lane *lanes;
+
+    pthread_mutex_t
+        lock; /* guards all below; held for one step of the core, never across a call out */
+    core *core;
+    weir_connection *connections;
+    uint64_t serials;
+    weir_pool_stats stats; /* counters and histograms; the gauges are read from the core */
+    uint64_t use_ewma_ns;
+    weir_error connect_error;
+
+    pool_life life;
+    uint32_t lanes_left; /* lanes that still know the pool, while it goes */
+    weir_lane *closer_lane;
+    weir_wait *closer;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    weir_job closed_job;
+};
+
+/* One step of the core on the current lane, and everything that follows from it. A grant or refusal
+ * of `mine` (may be NULL) is written to it but not delivered: the caller does that. Returns the
+ * time of the step. */
+uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine);
+
+/* The lane's own part of a pool. */
+pool_lane *pool_here(weir_pool *pool);
+
+/* Says to whoever listens what happened; not under the lock. */
+void pool_emit(weir_pool *pool, weir_event *what);
+
+/* What the connection is told to do by the core, carried out by connection.c on its lane. */
+enum {
+    ORDER_DIAL = 1 << 0,
+    ORDER_CHECK = 1 << 1,
+    ORDER_RESET = 1 << 2,
+    ORDER_SETTLE = 1 << 3,
+    ORDER_MOVE = 1 << 4, /* to the lane of c->moving_to, which is granted it there */
+    ORDER_CLOSE = 1 << 5,
+};
+
+/* The job behind weir_connection.job. */
+void connection_carry_out(weir_job *job);
+
+/* The job behind weir_lease.job: brings grant or refusal to the taker, on its lane. */
+void lease_deliver(weir_job *job);
+
+/* Gives up the query under way: at the server it is cancelled, the lease is spent. On the loop's
+ * own stack. */
+void lease_cut_short(weir_lease *lease);
+
+void histogram_add(weir_histogram *histogram, uint64_t duration_ns);
+
+#endif
