@@ -90,8 +90,8 @@ typedef enum event_kind {
     EVENT_UP,      /* connection: the dial is through */
     EVENT_CHECKED, /* connection: the check, reset or cancel it was asked for is through, and it is
                       well */
-    EVENT_DOWN,   /* connection, reason: dial failed, or lost while not leased; ignored once CLOSING
-                   */
+    EVENT_DOWN, /* connection, reason: dial failed, or lost; ignored once CLOSING, and while LEASED:
+                    there the release tells, and a loss may cross a grant on its way */
     EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
     EVENT_TICK,   /* time has passed */
     EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back */

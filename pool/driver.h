@@ -92,8 +92,8 @@ struct weir_driver {
 /* ---- What a driver tells the pool ---- */
 
 void connection_up(weir_connection *c);
-/* Not while leased: there the operation fails, and `condition` tells at release. c->error says what
- * happened. */
+/* c->error says what happened. Without effect while leased: there the operation fails, and
+ * `condition` tells at release. */
 void connection_down(weir_connection *c, weir_retire_reason reason);
 void connection_checked(weir_connection *c);
 void connection_closed(weir_connection *c);
