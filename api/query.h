@@ -20,7 +20,8 @@ typedef enum query_returns { RETURNS_ROWS, RETURNS_ROW, RETURNS_COUNT } query_re
 
 typedef struct query_param {
     char *name;
-    char *fallback;     /* @default; NULL: none */
+    char *fallback; /* @default; NULL: none */
+    uint32_t fallback_line;
     bool optional;      /* @optional: absent means null */
     bool in_path;       /* its value comes from the route's {name} */
     uint32_t type;      /* OID, once described */
@@ -38,11 +39,13 @@ typedef struct query {
     char *description; /* leading plain comment lines; may be "" */
     bool routed;       /* has an @route; else only /q/{name}, by GET and POST */
     query_method method;
-    char *path; /* the @route's path, with {params}; NULL without */
+    char *path;       /* the @route's path, with {params}; NULL without */
+    char *named_path; /* /q/ and the name */
+    uint32_t route_line;
     query_returns returns;
     uint64_t timeout_ns;      /* @timeout; 0: the service's */
     char *pool;               /* @pool; NULL: the default one */
-    weir_statement statement; /* sql with $1…; read_only is set per request: see query_statement */
+    weir_statement statement; /* sql with $1…, each line where it is in the file */
     weir_statement read_only; /* the same text, for GET */
     query_param *params;      /* in the order of $1… */
     uint32_t param_count;
@@ -57,10 +60,21 @@ typedef struct query_fault {
     char message[512];
 } query_fault;
 
-/* Reads one file's text. `file` is shown in faults and gives the name. WEIR_EINVAL with `fault`,
- * WEIR_ENOMEM. */
+/* Writes where and what, but not the file, and returns WEIR_EINVAL. The message stays valid UTF-8.
+ */
+int query_fail(query_fault *fault, uint32_t line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Reads one file's text. `file` is shown in faults, and without its .sql is the name. WEIR_EINVAL
+ * with `fault`, WEIR_ENOMEM. */
 int query_parse(const char *file, const char *text, size_t length, query **parsed,
                 query_fault *fault);
-void query_free(query *q);
+/* The same under another name than the file's. */
+int query_parse_named(const char *file, const char *name, const char *text, size_t length,
+                      query **parsed, query_fault *fault);
+void query_free(query *q); /* takes NULL */
+
+/* The parameter of this name, or NULL. */
+query_param *query_param_find(const query *q, const char *name, size_t length);
 
 #endif
