@@ -53,14 +53,14 @@
     LIST(1002, ARRAY, ',', 18, "\"char\"[]")                                                       \
     LIST(1003, ARRAY, ',', 19, "name[]")                                                           \
     LIST(1005, ARRAY, ',', 21, "smallint[]")                                                       \
-    LIST(1006, VECTOR, ',', 22, "int2vector[]")                                                    \
+    LIST(1006, ARRAY, ',', 22, "int2vector[]")                                                     \
     LIST(1007, ARRAY, ',', 23, "integer[]")                                                        \
     LIST(1008, ARRAY, ',', 24, "regproc[]")                                                        \
     LIST(1009, ARRAY, ',', 25, "text[]")                                                           \
     LIST(1010, ARRAY, ',', 27, "tid[]")                                                            \
     LIST(1011, ARRAY, ',', 28, "xid[]")                                                            \
     LIST(1012, ARRAY, ',', 29, "cid[]")                                                            \
-    LIST(1013, VECTOR, ',', 30, "oidvector[]")                                                     \
+    LIST(1013, ARRAY, ',', 30, "oidvector[]")                                                      \
     LIST(1014, ARRAY, ',', 1042, "character[]")                                                    \
     LIST(1015, ARRAY, ',', 1043, "character varying[]")                                            \
     LIST(1016, ARRAY, ',', 20, "bigint[]")                                                         \
@@ -125,8 +125,8 @@
     TYPE(3614, TEXT, "tsvector")                                                                   \
     TYPE(3615, TEXT, "tsquery")                                                                    \
     TYPE(3642, TEXT, "gtsvector")                                                                  \
-    LIST(3643, VECTOR, ',', 3614, "tsvector[]")                                                    \
-    LIST(3644, VECTOR, ',', 3642, "gtsvector[]")                                                   \
+    LIST(3643, ARRAY, ',', 3614, "tsvector[]")                                                     \
+    LIST(3644, ARRAY, ',', 3642, "gtsvector[]")                                                    \
     LIST(3645, ARRAY, ',', 3615, "tsquery[]")                                                      \
     TYPE(3734, TEXT, "regconfig")                                                                  \
     LIST(3735, ARRAY, ',', 3734, "regconfig[]")                                                    \
@@ -209,4 +209,9 @@ const shape *shape_builtin(uint32_t oid)
 const shape *shape_builtin_at(uint32_t index)
 {
     return index < BUILTIN_COUNT ? &builtin[index] : NULL;
+}
+
+uint32_t shape_builtin_count(void)
+{
+    return BUILTIN_COUNT;
 }

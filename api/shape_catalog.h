@@ -8,6 +8,7 @@
 const shape *shape_builtin(uint32_t oid);
 /* The built-in types in order of their OIDs; NULL past the last. */
 const shape *shape_builtin_at(uint32_t index);
+uint32_t shape_builtin_count(void);
 
 /* Asks for the types $1 (oid[]) and all that they are made of, in the rows that shape_set_build
  * reads. */
