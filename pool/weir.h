@@ -280,6 +280,7 @@ typedef struct weir_group {
     struct weir_task *waiter;
     uint32_t running;
     int first_error;
+    bool cancelled; /* no member may join any more */
 } weir_group;
 
 /* `weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_CANCEL_REST);` A scoped group that ends with

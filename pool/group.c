@@ -1,0 +1,103 @@
+/* group.c: several tasks that are waited for together. */
+#include "fatal.h"
+#include "task.h"
+
+static void join_group(weir_group *group, weir_task *member)
+{
+    member->group = group;
+    member->group_next = group->members;
+    if (member->group_next)
+        member->group_next->group_prev = member;
+    group->members = member;
+    group->running++;
+}
+
+static void quit_group(weir_group *group, weir_task *member)
+{
+    if (member->group_next)
+        member->group_next->group_prev = member->group_prev;
+    if (member->group_prev)
+        member->group_prev->group_next = member->group_next;
+    else
+        group->members = member->group_next;
+    group->running--;
+}
+
+int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg)
+{
+    if (!weir_task_self())
+        return WEIR_ENOTASK;
+    if (group->cancelled)
+        return WEIR_ECANCELED;
+    weir_task *member;
+    int r = task_spawn(fn, arg, &member);
+    if (r < 0)
+        return r;
+    member->detached = true;
+    join_group(group, member);
+    return 0;
+}
+
+void group_member_ended(weir_task *member)
+{
+    weir_group *group = member->group;
+    quit_group(group, member);
+    if (member->result < 0 && group->first_error == 0) {
+        group->first_error = member->result;
+        if (group->policy == WEIR_GROUP_CANCEL_REST)
+            weir_group_cancel(group);
+    }
+    if (group->running == 0 && group->waiter) {
+        weir_wait *wait = group->waiter->wait;
+        group->waiter = NULL;
+        wait_end(wait, 0);
+    }
+}
+
+void weir_group_cancel(weir_group *group)
+{
+    group->cancelled = true;
+    for (weir_task *member = group->members; member; member = member->group_next)
+        weir_cancel(member);
+}
+
+/* ---- Waiting ---- */
+
+typedef struct gathering {
+    weir_wait wait;
+    weir_group *group;
+} gathering;
+
+static void begin_gathering(weir_wait *wait)
+{
+    weir_group *group = ((gathering *)wait)->group;
+    if (group->waiter)
+        fatal("weir_group_wait: another task already waits for this group");
+    group->waiter = wait->task;
+}
+
+static void abandon_gathering(weir_wait *wait)
+{
+    ((gathering *)wait)->group->waiter = NULL;
+}
+
+void weir_group_leave(weir_group *group)
+{
+    if (group->running == 0)
+        return;
+    weir_group_cancel(group);
+    gathering g = {.wait.abandon = abandon_gathering, .group = group};
+    if (task_wait_firmly(&g.wait, begin_gathering) < 0)
+        fatal("weir_group_leave: members are running and this is no task that could wait for them");
+}
+
+int weir_group_wait(weir_group *group)
+{
+    gathering g = {.wait.abandon = abandon_gathering, .group = group};
+    int r = group->running ? task_wait(&g.wait, WEIR_NEVER, begin_gathering) : task_check();
+    if (r < 0) {
+        weir_group_leave(group);
+        return r;
+    }
+    return group->first_error;
+}
