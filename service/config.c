@@ -1,0 +1,349 @@
+/* config.c: what the service was told, by flags and by the environment. */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "../api/duration.h"
+#include "../api/nearest.h"
+#include "../pool/weir.h"
+#include "log.h"
+
+typedef enum kind {
+    KIND_TEXT,
+    KIND_COUNT,    /* uint32_t, from `least` to `most` */
+    KIND_LANES,    /* the same, or "auto" for 0 */
+    KIND_DURATION, /* uint64_t of ns, more than none */
+    KIND_LIFETIME, /* the same, or "off" for WEIR_NEVER */
+    KIND_SIZE,     /* size_t, from `least` to `most` */
+    KIND_SWITCH,   /* bool */
+    KIND_CHOICE,   /* uint32_t: an index into `choices` */
+} kind;
+
+typedef struct flag {
+    const char *name; /* the variable is WEIR_ and this in capitals, with _ for - */
+    kind kind;
+    size_t field;
+    const char *unit, *fallback, *help;
+    uint64_t least, most;
+    const char *const *choices;
+} flag;
+
+static const char *const format_choices[] = {"auto", "json", "text", NULL};
+static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
+
+#define FIELD(name) offsetof(config, name)
+#define KIB         UINT64_C(1024)
+
+/* clang-format off */
+static const flag flags[] = {
+    {"listen", KIND_TEXT, FIELD(listen), "HOST:PORT", "127.0.0.1:8080",
+     "where to serve HTTP; port 0 takes a free one", 0, 0, NULL},
+    {"admin-listen", KIND_TEXT, FIELD(admin_listen), "HOST:PORT", NULL,
+     "moves probes, metrics and the pool's state there", 0, 0, NULL},
+    {"database", KIND_TEXT, FIELD(database), "URL", "",
+     "PostgreSQL, as a URL or key=value; else libpq's PG* variables", 0, 0, NULL},
+    {"queries", KIND_TEXT, FIELD(queries), "DIR", "queries",
+     "folder of the .sql files to serve", 0, 0, NULL},
+    {"lanes", KIND_LANES, FIELD(lanes), "N|auto", "auto",
+     "event loops, each on a thread of its own; auto: half the CPUs", 1, 256, NULL},
+    {"pool-max", KIND_COUNT, FIELD(pool_max), "N", "10",
+     "connections to the database at most", 1, 10000, NULL},
+    {"pool-min", KIND_COUNT, FIELD(pool_min), "N", "0",
+     "connections kept open even when idle", 0, 10000, NULL},
+    {"queue-max", KIND_COUNT, FIELD(queue_max), "N", "1024",
+     "requests that may wait for a connection", 1, 1000000, NULL},
+    {"acquire-timeout", KIND_DURATION, FIELD(acquire_timeout_ns), "TIME", "1s",
+     "how long a request waits for a connection", 0, 0, NULL},
+    {"query-timeout", KIND_DURATION, FIELD(query_timeout_ns), "TIME", "5s",
+     "how long a query may run, where its file says nothing", 0, 0, NULL},
+    {"connect-timeout", KIND_DURATION, FIELD(connect_timeout_ns), "TIME", "5s",
+     "how long opening a connection may take", 0, 0, NULL},
+    {"idle-timeout", KIND_LIFETIME, FIELD(idle_timeout_ns), "TIME|off", "10m",
+     "a connection idle for longer is closed", 0, 0, NULL},
+    {"max-lifetime", KIND_LIFETIME, FIELD(max_lifetime_ns), "TIME|off", "30m",
+     "a connection older than this is replaced", 0, 0, NULL},
+    {"drain-timeout", KIND_DURATION, FIELD(drain_timeout_ns), "TIME", "10s",
+     "how long running requests may take once told to stop", 0, 0, NULL},
+    {"clients-max", KIND_COUNT, FIELD(clients_max), "N", "4096",
+     "HTTP clients connected at once", 1, 1000000, NULL},
+    {"client-timeout", KIND_DURATION, FIELD(client_timeout_ns), "TIME", "60s",
+     "a client silent for longer is disconnected", 0, 0, NULL},
+    {"body-max", KIND_SIZE, FIELD(body_max), "SIZE", "1m",
+     "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
+    {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "16k",
+     "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
+    {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
+     "show SQL text in error answers", 0, 0, NULL},
+    {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",
+     "auto: text on a terminal, else JSON", 0, 0, format_choices},
+    {"log-level", KIND_CHOICE, FIELD(log_level), "debug|info|warn|error", "info",
+     "the least important lines to write", 0, 0, level_choices},
+};
+/* clang-format on */
+
+enum { FLAG_COUNT = sizeof flags / sizeof *flags, VARIABLE_MAX = 40 };
+
+static void variable_of(const flag *f, char variable[VARIABLE_MAX])
+{
+    size_t length = (size_t)snprintf(variable, VARIABLE_MAX, "WEIR_%s", f->name);
+    for (size_t i = 0; i < length; i++)
+        variable[i] = (char)(variable[i] == '-' ? '_' : toupper((unsigned char)variable[i]));
+}
+
+/* ---- Values ---- */
+
+/* Digits only, with a unit of size behind them when `sized`. */
+static bool whole_number(const char *text, bool sized, uint64_t *number)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (sized && *end) {
+        const char *units = "kmg";
+        const char *unit = strchr(units, tolower((unsigned char)*end));
+        if (!unit)
+            return false;
+        shift = 10 * (unsigned)(unit - units + 1);
+        end++;
+    }
+    if (errno || *end || value > UINT64_MAX >> shift)
+        return false;
+    *number = (uint64_t)value << shift;
+    return true;
+}
+
+static bool switch_value(const char *text, bool *on)
+{
+    static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *on = i % 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a value of this flag has to look like, for the message when it does not. */
+static void expectation(const flag *f, char *text, size_t size)
+{
+    switch (f->kind) {
+    case KIND_COUNT:
+    case KIND_LANES:
+        snprintf(text, size, "%sa whole number from %" PRIu64 " to %" PRIu64,
+                 f->kind == KIND_LANES ? "auto or " : "", f->least, f->most);
+        break;
+    case KIND_DURATION:
+    case KIND_LIFETIME:
+        snprintf(text, size, "a time more than none, such as 250ms, 2s or 5m%s",
+                 f->kind == KIND_LIFETIME ? ", or off" : "");
+        break;
+    case KIND_SIZE:
+        snprintf(text, size, "a size from %" PRIu64 "k to %" PRIu64 "m, such as 64k or 1m",
+                 f->least / KIB, f->most / KIB / KIB);
+        break;
+    case KIND_SWITCH: snprintf(text, size, "on or off"); break;
+    case KIND_CHOICE: snprintf(text, size, "one of %s", f->unit); break;
+    case KIND_TEXT: snprintf(text, size, "a value that is not empty"); break;
+    }
+}
+
+static bool choice_value(const flag *f, const char *text, uint32_t *chosen)
+{
+    for (uint32_t i = 0; f->choices[i]; i++) {
+        if (strcmp(f->choices[i], text) == 0) {
+            *chosen = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool store(const flag *f, const char *text, config *c)
+{
+    void *field = (char *)c + f->field;
+    uint64_t number;
+    switch (f->kind) {
+    case KIND_TEXT: *(const char **)field = text; return true;
+    case KIND_LANES:
+        if (strcmp(text, "auto") == 0) {
+            *(uint32_t *)field = 0;
+            return true;
+        }
+        /* fall through */
+    case KIND_COUNT:
+        if (!whole_number(text, false, &number) || number < f->least || number > f->most)
+            return false;
+        *(uint32_t *)field = (uint32_t)number;
+        return true;
+    case KIND_LIFETIME:
+        if (strcmp(text, "off") == 0) {
+            *(uint64_t *)field = WEIR_NEVER;
+            return true;
+        }
+        /* fall through */
+    case KIND_DURATION:
+        if (duration_parse(text, &number) != 0 || number == 0)
+            return false;
+        *(uint64_t *)field = number;
+        return true;
+    case KIND_SIZE:
+        if (!whole_number(text, true, &number) || number < f->least || number > f->most)
+            return false;
+        *(size_t *)field = (size_t)number;
+        return true;
+    case KIND_SWITCH: return switch_value(text, field);
+    case KIND_CHOICE: return choice_value(f, text, field);
+    }
+    return false;
+}
+
+/* ---- Reading ---- */
+
+static config_outcome wrong(char *why, size_t why_size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static config_outcome wrong(char *why, size_t why_size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, why_size, format, arguments);
+    va_end(arguments);
+    return CONFIG_BAD;
+}
+
+static config_outcome wrong_value(const flag *f, const char *source, const char *value, char *why,
+                                  size_t why_size)
+{
+    char expected[128];
+    expectation(f, expected, sizeof expected);
+    return wrong(why, why_size, "%s: \"%s\" is not %s", source, value, expected);
+}
+
+static config_outcome read_environment(config_env_fn env, config *c, char *why, size_t why_size)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        char variable[VARIABLE_MAX];
+        variable_of(&flags[i], variable);
+        const char *value = env(variable);
+        /* Empty counts as not set: that is how a compose file leaves a variable out. */
+        if (value && *value && !store(&flags[i], value, c))
+            return wrong_value(&flags[i], variable, value, why, why_size);
+    }
+    return CONFIG_OK;
+}
+
+static config_outcome unknown_flag(const char *name, size_t length, char *why, size_t why_size)
+{
+    char given[64];
+    snprintf(given, sizeof given, "%.*s", (int)(length < 63 ? length : 63), name);
+    nearest near = {.word = given};
+    for (size_t i = 0; i < FLAG_COUNT; i++)
+        nearest_offer(&near, flags[i].name);
+    nearest_offer(&near, "help");
+    if (near.best)
+        return wrong(why, why_size, "unknown flag --%s: did you mean --%s?", given, near.best);
+    return wrong(why, why_size, "unknown flag --%s: see weir serve --help", given);
+}
+
+static const flag *flag_named(const char *name, size_t length)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        if (strlen(flags[i].name) == length && memcmp(flags[i].name, name, length) == 0)
+            return &flags[i];
+    }
+    return NULL;
+}
+
+/* Reads argv[*at], and the value behind it where it takes one. */
+static config_outcome read_flag(char *const *argv, int argc, int *at, config *c, char *why,
+                                size_t why_size)
+{
+    const char *name = argv[*at] + 2;
+    size_t length = strcspn(name, "=");
+    const flag *f = flag_named(name, length);
+    if (!f)
+        return unknown_flag(name, length, why, why_size);
+    const char *value = name[length] ? name + length + 1 : NULL;
+    if (!value && f->kind == KIND_SWITCH)
+        value = "on";
+    else if (!value && *at + 1 < argc)
+        value = argv[++*at];
+    char source[VARIABLE_MAX];
+    snprintf(source, sizeof source, "--%s", f->name);
+    if (!value)
+        return wrong(why, why_size, "%s needs a value: %s", source, f->unit);
+    if (!*value || !store(f, value, c))
+        return wrong_value(f, source, value, why, why_size);
+    return CONFIG_OK;
+}
+
+static config_outcome read_arguments(int argc, char *const *argv, config *c, const char **operand,
+                                     char *why, size_t why_size)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return CONFIG_HELP;
+        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
+            config_outcome outcome = read_flag(argv, argc, &i, c, why, why_size);
+            if (outcome != CONFIG_OK)
+                return outcome;
+        } else if (argv[i][0] == '-') {
+            return wrong(why, why_size, "unknown flag %s: see weir serve --help", argv[i]);
+        } else if (operand && !*operand) {
+            *operand = argv[i];
+        } else {
+            return wrong(why, why_size, "what is \"%s\" for? flags begin with --", argv[i]);
+        }
+    }
+    return CONFIG_OK;
+}
+
+config_outcome config_read(int argc, char *const *argv, config_env_fn env, config *c,
+                           const char **operand, char *why, size_t why_size)
+{
+    config read = {0};
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        if (flags[i].fallback)
+            store(&flags[i], flags[i].fallback, &read);
+    }
+    config_outcome outcome = read_environment(env, &read, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = read_arguments(argc, argv, &read, operand, why, why_size);
+    if (outcome == CONFIG_OK && read.pool_min > read.pool_max)
+        outcome = wrong(why, why_size, "--pool-min %" PRIu32 " is more than --pool-max %" PRIu32,
+                        read.pool_min, read.pool_max);
+    if (outcome == CONFIG_OK)
+        *c = read;
+    return outcome;
+}
+
+void config_help(FILE *out)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        char variable[VARIABLE_MAX], synopsis[64];
+        variable_of(&flags[i], variable);
+        snprintf(synopsis, sizeof synopsis, "--%s %s", flags[i].name,
+                 flags[i].unit ? flags[i].unit : "");
+        fprintf(out, "  %-34s %-21s  %s", synopsis, variable, flags[i].help);
+        if (flags[i].fallback && *flags[i].fallback)
+            fprintf(out, " (%s)", flags[i].fallback);
+        fputc('\n', out);
+    }
+}
+
+uint32_t config_lanes(const config *c)
+{
+    unsigned cpus = uv_available_parallelism();
+    if (c->lanes)
+        return c->lanes;
+    return cpus > 3 ? cpus / 2 : 1;
+}

@@ -1,0 +1,48 @@
+/* config.h: what the service was told, by flags and by the environment. */
+#ifndef WEIR_CONFIG_H
+#define WEIR_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Strings point into argv or the environment. Times in ns (WEIR_NEVER: off), sizes in bytes. */
+typedef struct config {
+    const char *listen, *admin_listen; /* admin_listen: NULL when not given */
+    const char *database;
+    const char *queries;
+    uint32_t lanes; /* 0: chosen by the number of CPUs */
+    uint32_t pool_max, pool_min, queue_max;
+    uint64_t acquire_timeout_ns, query_timeout_ns, connect_timeout_ns;
+    uint64_t idle_timeout_ns, max_lifetime_ns, drain_timeout_ns;
+    uint64_t client_timeout_ns;
+    uint32_t clients_max;
+    size_t body_max, header_max;
+    bool expose_sql;
+    uint32_t log_format; /* a log_format */
+    uint32_t log_level;  /* a weir_level */
+} config;
+
+typedef enum config_outcome {
+    CONFIG_OK,
+    CONFIG_HELP, /* --help was among the flags */
+    CONFIG_BAD,  /* `why` says what is wrong */
+} config_outcome;
+
+/* Looks a variable of the environment up; getenv, or a test's own. */
+typedef const char *(*config_env_fn)(const char *name);
+
+/* Defaults, then WEIR_… variables, then flags: `--name value` and `--name=value`. A word that is no
+ * flag is put into `*operand` when that is not NULL and still free, and is wrong otherwise. Writes
+ * one line without its end into `why`. */
+config_outcome config_read(int argc, char *const *argv, config_env_fn env, config *c,
+                           const char **operand, char *why, size_t why_size);
+
+/* The table of flags: name, variable, unit, default, meaning. */
+void config_help(FILE *out);
+
+/* Lanes to run when the configuration leaves it open. */
+uint32_t config_lanes(const config *c);
+
+#endif

@@ -1,0 +1,233 @@
+/* config.c: tests of how flags and the environment are read. */
+#include "../../service/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../pool/weir.h"
+#include "../../service/log.h"
+#include "../../service/secret.h"
+
+static const char *const *variables; /* name, value, name, value, NULL */
+
+static const char *fake_env(const char *name)
+{
+    for (const char *const *v = variables; v && *v; v += 2) {
+        if (strcmp(*v, name) == 0)
+            return v[1];
+    }
+    return NULL;
+}
+
+static char why[512];
+
+/* Reads the arguments up to NULL. */
+static config_outcome read_args(config *c, const char *const *arguments)
+{
+    int count = 0;
+    while (arguments[count])
+        count++;
+    why[0] = '\0';
+    return config_read(count, (char *const *)arguments, fake_env, c, NULL, why, sizeof why);
+}
+#define READ(c, ...) read_args(c, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static int forget_variables(void **state)
+{
+    (void)state;
+    variables = NULL;
+    return 0;
+}
+
+static void nothing_given_means_the_defaults(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_string_equal(c.listen, "127.0.0.1:8080");
+    assert_null(c.admin_listen);
+    assert_string_equal(c.database, "");
+    assert_int_equal(c.pool_max, 10);
+    assert_int_equal(c.pool_min, 0);
+    assert_int_equal(c.acquire_timeout_ns, WEIR_S(1));
+    assert_int_equal(c.max_lifetime_ns, WEIR_S(1800));
+    assert_int_equal(c.body_max, 1024 * 1024);
+    assert_int_equal(c.header_max, 16 * 1024);
+    assert_int_equal(c.log_format, LOG_AUTO);
+    assert_int_equal(c.log_level, WEIR_INFO);
+    assert_false(c.expose_sql);
+    assert_true(config_lanes(&c) >= 1);
+}
+
+static void a_flag_outranks_its_variable_and_that_the_default(void **state)
+{
+    (void)state;
+    config c;
+    variables = (const char *const[]){
+        "WEIR_POOL_MAX", "20", "WEIR_QUEUE_MAX", "7", "WEIR_LOG_FORMAT", "", NULL};
+    assert_int_equal(READ(&c, "--pool-max", "30"), CONFIG_OK);
+    assert_int_equal(c.pool_max, 30);
+    assert_int_equal(c.queue_max, 7);
+    assert_int_equal(c.log_format, LOG_AUTO);
+}
+
+static void a_value_stands_behind_the_flag_or_after_an_equals_sign(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c, "--query-timeout=250ms", "--idle-timeout", "off", "--lanes=3",
+                          "--log-level", "debug", "--expose-sql", "--body-max=64k", "--database",
+                          "postgres://a?x=y"),
+                     CONFIG_OK);
+    assert_int_equal(c.query_timeout_ns, WEIR_MS(250));
+    assert_true(c.idle_timeout_ns == WEIR_NEVER);
+    assert_int_equal(config_lanes(&c), 3);
+    assert_int_equal(c.log_level, WEIR_DEBUG);
+    assert_true(c.expose_sql);
+    assert_int_equal(c.body_max, 64 * 1024);
+    assert_string_equal(c.database, "postgres://a?x=y");
+}
+
+static void a_wrong_value_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"--pool-max", "0"},
+        {"--pool-max", "-1"},
+        {"--pool-max", "ten"},
+        {"--pool-max", "10001"},
+        {"--pool-max", "5 "},
+        {"--pool-max", ""},
+        {"--query-timeout", "5"},
+        {"--query-timeout", "0s"},
+        {"--query-timeout", "off"},
+        {"--body-max", "0"},
+        {"--body-max", "1q"},
+        {"--body-max", "2g"},
+        {"--header-max", "1k"},
+        {"--log-level", "loud"},
+        {"--log-format", "xml"},
+        {"--lanes", "0"},
+        {"--lanes", "many"},
+        {"--expose-sql=perhaps", NULL},
+        {"--queue-max", "99999999999999999999"},
+        {"--listen", ""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        config c = {.pool_max = 77};
+        assert_int_equal(READ(&c, wrong[i][0], wrong[i][1]), CONFIG_BAD);
+        assert_memory_equal(why, wrong[i][0], strcspn(wrong[i][0], "="));
+        assert_null(strchr(why, '\n'));
+        assert_int_equal(c.pool_max, 77);
+    }
+}
+
+static void a_wrong_variable_is_refused_by_its_own_name(void **state)
+{
+    (void)state;
+    config c;
+    variables = (const char *const[]){"WEIR_ACQUIRE_TIMEOUT", "soon", NULL};
+    assert_int_equal(READ(&c), CONFIG_BAD);
+    assert_string_equal(why, "WEIR_ACQUIRE_TIMEOUT: \"soon\" is not a time more than none, such as "
+                             "250ms, 2s or 5m");
+}
+
+static void an_unknown_flag_is_refused_with_the_nearest_known(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c, "--pool-mx", "3"), CONFIG_BAD);
+    assert_string_equal(why, "unknown flag --pool-mx: did you mean --pool-max?");
+    assert_int_equal(READ(&c, "--frobnicate"), CONFIG_BAD);
+    assert_string_equal(why, "unknown flag --frobnicate: see weir serve --help");
+    assert_int_equal(READ(&c, "-x"), CONFIG_BAD);
+    assert_int_equal(READ(&c, "stray"), CONFIG_BAD);
+}
+
+static void a_flag_without_its_value_is_refused(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c, "--listen"), CONFIG_BAD);
+    assert_string_equal(why, "--listen needs a value: HOST:PORT");
+}
+
+static void more_kept_than_allowed_is_refused(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c, "--pool-min", "11"), CONFIG_BAD);
+    assert_string_equal(why, "--pool-min 11 is more than --pool-max 10");
+}
+
+static void help_is_asked_for_anywhere(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c, "--pool-max", "3", "--help"), CONFIG_HELP);
+}
+
+static void help_lists_flag_variable_unit_and_default(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    config_help(out);
+    fclose(out);
+    assert_non_null(strstr(text, "--acquire-timeout TIME"));
+    assert_non_null(strstr(text, "WEIR_ACQUIRE_TIMEOUT"));
+    assert_non_null(strstr(text, "how long a request waits for a connection (1s)"));
+    free(text);
+}
+
+static void passwords_are_hidden(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"postgres://joe:s3cret@db/shop", "postgres://joe:***@db/shop"},
+        {"postgres://joe:s3c/r@t@db/shop?x=1", "postgres://joe:***@db/shop?x=1"},
+        {"postgres://db/shop?password=s3cret&x=1", "postgres://db/shop?password=***&x=1"},
+        {"postgres://joe@db:5432/shop", "postgres://joe@db:5432/shop"},
+        {"host=db password=s3cret user=joe", "host=db password=*** user=joe"},
+        {"host=db password = 's3 \\'cret' user=joe", "host=db password = *** user=joe"},
+        {"password='open", "password=***"},
+        {"sslpassword=a password=b", "sslpassword=*** password=***"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char hidden[128];
+        secret_hide(pairs[i][0], hidden, sizeof hidden);
+        assert_string_equal(hidden, pairs[i][1]);
+    }
+    char cut[12];
+    secret_hide("postgres://joe:s3cret@db/shop", cut, sizeof cut);
+    assert_string_equal(cut, "postgres://");
+    char message[] = "invalid port \"s3cret\" in \"joe:s3cret\"";
+    secret_blot("postgres://joe:s3cret@db:x/", message);
+    assert_string_equal(message, "invalid port \"******\" in \"joe:******\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nothing_given_means_the_defaults, forget_variables),
+        cmocka_unit_test_setup(a_flag_outranks_its_variable_and_that_the_default, forget_variables),
+        cmocka_unit_test_setup(a_value_stands_behind_the_flag_or_after_an_equals_sign,
+                               forget_variables),
+        cmocka_unit_test_setup(a_wrong_value_is_refused_by_name, forget_variables),
+        cmocka_unit_test_setup(a_wrong_variable_is_refused_by_its_own_name, forget_variables),
+        cmocka_unit_test_setup(an_unknown_flag_is_refused_with_the_nearest_known, forget_variables),
+        cmocka_unit_test_setup(a_flag_without_its_value_is_refused, forget_variables),
+        cmocka_unit_test_setup(more_kept_than_allowed_is_refused, forget_variables),
+        cmocka_unit_test_setup(help_is_asked_for_anywhere, forget_variables),
+        cmocka_unit_test_setup(help_lists_flag_variable_unit_and_default, forget_variables),
+        cmocka_unit_test(passwords_are_hidden),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
