@@ -212,6 +212,12 @@ int weir_acquire(weir_pool *pool, const weir_scope *scope, weir_lease **acquired
 
 /* ---- The callback form ---- */
 
+static void send_on(weir_lease *lease)
+{
+    lease->posted = true;
+    weir_lane_push(lease->lane, &lease->job);
+}
+
 int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn granted, void *arg,
                     weir_lease **pending)
 {
@@ -221,7 +227,7 @@ int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn gr
     lease->granted = granted;
     lease->arg = arg;
     if (ask(lease))
-        weir_lane_push(lease->lane, &lease->job);
+        send_on(lease);
     if (pending)
         *pending = lease;
     return 0;
@@ -229,10 +235,9 @@ int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn gr
 
 void weir_acquire_cancel(weir_lease *lease)
 {
-    bool answered = !lease->posted && (lease->refusal || lease->connection);
     pool_step(lease->pool, &(event){.kind = EVENT_CANCEL, .waiter = &lease->waiter}, lease);
-    if (!answered && !lease->posted)
-        weir_lane_push(lease->lane, &lease->job);
+    if (!lease->posted)
+        send_on(lease);
     lease->abandoned = true;
 }
 

@@ -288,6 +288,8 @@ static void pool_free(weir_pool *pool)
 int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir_pool **opened,
                    weir_error *why)
 {
+    if (!runtime)
+        runtime = weir_lane_self()->runtime;
     core_options o = rules(options, weir_runtime_lanes(runtime));
     int r = check_options(&o, why);
     if (r < 0)

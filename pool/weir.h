@@ -424,9 +424,9 @@ typedef struct weir_pool_options {
     void *on_event_arg;
 } weir_pool_options;
 
-/* Makes a pool on all lanes of a runtime. Nothing is dialled before the lanes run, but `conninfo`
- * is checked here: WEIR_EINVAL with the reason in `why` (may be NULL). From lane 0's thread or
- * before the runtime runs. */
+/* Makes a pool on all lanes of a runtime (NULL: the current lane's). Nothing is dialled before the
+ * lanes run, but `conninfo` is checked here: WEIR_EINVAL with the reason in `why` (may be NULL).
+ * From lane 0's thread or before the runtime runs. */
 WEIR_PUBLIC int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options,
                                weir_pool **pool, weir_error *why);
 
