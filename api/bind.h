@@ -24,11 +24,18 @@ typedef struct bind_pair {
 
 /* Values come from the path, then the JSON object body, then the query string; each parameter once,
  * else a fault. Names that the query does not have are a fault, but for names that begin with '_'
- * in the query string. Values are checked against the parameter's type where that can be told
- * without the server: numbers and their range, booleans, uuid, json, dates roughly; an array
- * parameter takes a JSON array, a repeated name, or Postgres's {…} form. `body` may be NULL or
- * empty: none. Recursive in jansson: call it on a loop's own stack, not on a task's. WEIR_EINVAL
- * with `fault`, WEIR_ENOMEM. */
+ * in the query string. An absent parameter takes its @default, or null when @optional, and is a
+ * fault otherwise; null in the body is null.
+ *
+ * Values are checked against the parameter's type where that can be told without the server:
+ * numbers and their range, booleans, uuid, json; dates and all else are the server's. Numbers in
+ * the body keep the digits they are written with. An array parameter takes a JSON array in the
+ * body, a repeated name, a single element, or Postgres's {…} form; a json or jsonb parameter takes
+ * any JSON; a boolean one takes its bare name in the query string as true.
+ *
+ * `match` may be NULL, `body` NULL or empty: none. Not described queries are bound without checks.
+ * Recursive in jansson: call it on a loop's own stack, not on a task's. WEIR_EINVAL with `fault`
+ * (its parameter is "" when the body as a whole is wrong), WEIR_ENOMEM. */
 int bind_request(const query *q, const route_match *match, const bind_pair *pairs,
                  uint32_t pair_count, const char *body, size_t body_length, bound *out,
                  bind_fault *fault);

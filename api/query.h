@@ -30,6 +30,7 @@ typedef struct query_param {
 
 typedef struct query_column {
     char *name;
+    uint32_t type; /* OID */
     const shape *shape;
 } query_column;
 

@@ -1,0 +1,176 @@
+/* query_set.c: all queries of a folder, with their routes. */
+#include "query_set.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "query_describe.h"
+#include "query_folder.h"
+#include "route.h"
+#include "utf8.h"
+
+typedef struct named {
+    const query *query;
+    UT_hash_handle hh;
+} named;
+
+struct query_set {
+    atomic_uint references;
+    query **queries; /* sorted by name */
+    uint32_t count;
+    named *names, *by_name; /* one a query; the hash over them */
+    router *router;
+    shape_set *shapes;
+};
+
+/* ---- Routes ---- */
+
+/* What the service answers itself; with a * also everything below. */
+static const char *const reserved[] = {
+    "/",   "/livez", "/readyz", "/metrics", "/pool*", "/q*",           "/sql",
+    "/tx", "/batch", "/reload", "/events",  "/docs",  "/openapi.json",
+};
+
+static bool is_reserved(const char *path)
+{
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+        size_t length = strcspn(reserved[i], "*");
+        if (strncmp(path, reserved[i], length) != 0)
+            continue;
+        if (path[length] == '\0' || (reserved[i][length] == '*' && path[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static int fail_in(const query *q, query_fault *fault)
+{
+    snprintf(fault->file, sizeof fault->file, "%s", q->file);
+    utf8_mend(fault->file);
+    return WEIR_EINVAL;
+}
+
+static int add_route(query_set *set, const query *q, query_fault *fault)
+{
+    const query *clash = NULL;
+    if (is_reserved(q->path)) {
+        query_fail(fault, q->route_line, "%.200s is a path of the service itself: choose another",
+                   q->path);
+        return fail_in(q, fault);
+    }
+    int status = router_add(set->router, q, &clash);
+    if (status == WEIR_EINVAL) {
+        query_fail(fault, q->route_line, "%s %.150s is already the route of %.200s (%.150s)",
+                   query_method_name(q->method), q->path, clash->file, clash->path);
+        return fail_in(q, fault);
+    }
+    return status;
+}
+
+static int add_name(query_set *set, const query *q, named *entry)
+{
+    entry->query = q;
+    HASH_ADD_KEYPTR(hh, set->by_name, q->name, strlen(q->name), entry);
+    return entry->hh.tbl ? 0 : WEIR_ENOMEM;
+}
+
+static int index_queries(query_set *set, query_fault *fault)
+{
+    set->names = calloc(set->count + 1, sizeof *set->names);
+    int status = set->names ? router_new(&set->router) : WEIR_ENOMEM;
+    for (uint32_t i = 0; status == 0 && i < set->count; i++) {
+        const query *q = set->queries[i];
+        status = add_name(set, q, &set->names[i]);
+        if (status == 0 && q->path)
+            status = add_route(set, q, fault);
+    }
+    return status;
+}
+
+static int match_name(const query_set *set, query_method method, const char *name,
+                      route_match *match)
+{
+    named *entry;
+    match->allowed = 0;
+    HASH_FIND(hh, set->by_name, name, strlen(name), entry);
+    if (!entry)
+        return WEIR_EINVAL;
+    match->allowed = 1u << METHOD_GET | 1u << METHOD_POST;
+    if (!(match->allowed & 1u << method))
+        return WEIR_EINVAL;
+    match->query = entry->query;
+    match->route = entry->query->named_path;
+    match->value_count = 0;
+    return 0;
+}
+
+int query_set_match(const query_set *set, query_method method, const char *path, route_match *match)
+{
+    if (strncmp(path, "/q/", 3) == 0)
+        return match_name(set, method, path + 3, match);
+    return router_match(set->router, method, path, match);
+}
+
+/* ---- Life ---- */
+
+int query_set_read(const char *folder, query_set **set, query_fault *fault)
+{
+    query_set *s = calloc(1, sizeof *s);
+    if (!s)
+        return WEIR_ENOMEM;
+    atomic_init(&s->references, 1);
+    int status = query_folder_read(folder, &s->queries, &s->count, fault);
+    if (status == 0)
+        status = index_queries(s, fault);
+    if (status != 0) {
+        query_set_unref(s);
+        return status;
+    }
+    *set = s;
+    return 0;
+}
+
+int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault)
+{
+    return queries_describe(set->queries, set->count, lease, &set->shapes, fault);
+}
+
+query_set *query_set_ref(query_set *set)
+{
+    atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
+    return set;
+}
+
+void query_set_unref(query_set *set)
+{
+    if (!set || atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel) != 1)
+        return;
+    HASH_CLEAR(hh, set->by_name);
+    free(set->names);
+    router_free(set->router);
+    query_folder_free(set->queries, set->count);
+    shape_set_free(set->shapes);
+    free(set);
+}
+
+/* ---- Looking at it ---- */
+
+uint32_t query_set_count(const query_set *set)
+{
+    return set->count;
+}
+
+const query *query_set_at(const query_set *set, uint32_t index)
+{
+    return set->queries[index];
+}
+
+const shape_set *query_set_shapes(const query_set *set)
+{
+    return set->shapes;
+}
