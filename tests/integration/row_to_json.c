@@ -429,7 +429,7 @@ static void random_texts_survive_every_nesting(void **state)
 
 static int set_up(void **state)
 {
-    server = postgres_start(NULL);
+    server = postgres_start("jit = off\n");
     session = PQconnectdb(postgres_conninfo(server));
     if (PQstatus(session) != CONNECTION_OK)
         return -1;
