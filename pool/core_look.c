@@ -145,9 +145,10 @@ void core_check(const core *c, uint64_t now_ns)
     must(c->pace.window >= 1 && c->pace.window <= c->options.max);
     check_lists(c, now_ns);
     check_waiters(c);
-    if (c->overflowed)
+    if (c->overflowed) {
         must(c->wake_ns <= c->now_ns);
-    else
+    } else {
+        must(c->wake_ns <= next_due(c));
         check_nothing_left(c);
-    must(c->wake_ns <= next_due(c));
+    }
 }
