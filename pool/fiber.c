@@ -35,6 +35,10 @@
 #define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
 #endif
 
+/* TSan keeps a shadow of the calls on each fiber. A function that is left on another fiber than it
+ * was entered on must not be in it. */
+#define untraced __attribute__((no_sanitize("thread")))
+
 static void live(fiber *f);
 
 /* ---- The switch itself ---- */
@@ -67,12 +71,12 @@ static void make(fiber *f)
     f->there = &p->outside;
 }
 
-static void jump_in(fiber *f)
+static untraced void jump_in(fiber *f)
 {
     swapcontext(f->there, f->here);
 }
 
-static void jump_out(fiber *f)
+static untraced void jump_out(fiber *f)
 {
     swapcontext(f->here, f->there);
 }
@@ -98,12 +102,12 @@ static void make(fiber *f)
     f->here = make_fcontext(f->low + f->size, f->size, entry);
 }
 
-static void jump_in(fiber *f)
+static untraced void jump_in(fiber *f)
 {
     f->here = jump_fcontext(f->here, f).fctx;
 }
 
-static void jump_out(fiber *f)
+static untraced void jump_out(fiber *f)
 {
     f->there = jump_fcontext(f->there, f).fctx;
 }
@@ -111,7 +115,7 @@ static void jump_out(fiber *f)
 
 /* ---- With sanitizers told ---- */
 
-static void enter(fiber *f)
+static untraced void enter(fiber *f)
 {
 #ifdef TELL_ASAN
     void *fake_stack;
@@ -128,7 +132,7 @@ static void enter(fiber *f)
 #endif
 }
 
-static void leave(fiber *f, bool for_good)
+static untraced void leave(fiber *f, bool for_good)
 {
 #ifdef TELL_ASAN
     __sanitizer_start_switch_fiber(for_good ? NULL : &f->fake_stack, f->there_low, f->there_size);
