@@ -77,10 +77,9 @@ static bool ask(weir_lease *lease)
     memset(t, 0, sizeof *t);
     event take = {.kind = EVENT_TAKE, .waiter = &lease->waiter};
     t->asked_ns = pool_step(lease->pool, &take, lease);
-    if (!lease->posted && (lease->refusal || lease->connection))
-        return true;
-    t->queued_ns = t->asked_ns;
-    return false;
+    if (!lease->answered)
+        t->queued_ns = t->asked_ns;
+    return lease->answered;
 }
 
 /* The taker learns that it has a connection. */

@@ -60,6 +60,17 @@ static void order(weir_pool *pool, const effect *f, uint32_t what, outbox *box)
     outbox_add(box, weir_runtime_lane(pool->runtime, f->lane), &c->job);
 }
 
+/* Its taker is either the one who made this step, or hears of it by a job. */
+static void tell(weir_lease *lease, const weir_lease *mine, outbox *box)
+{
+    if (lease == mine) {
+        lease->answered = true;
+        return;
+    }
+    lease->posted = true;
+    outbox_add(box, lease->lane, &lease->job);
+}
+
 static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease *mine, outbox *box)
 {
     weir_lease *lease = (weir_lease *)f->waiter;
@@ -71,14 +82,13 @@ static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease 
     c->lease = lease;
     lease->granted_ns = now_ns;
     lease->connection = c;
-    lease->posted = lease != mine || f->lane != lease->lane->index;
     if (f->lane != lease->lane->index) {
         c->moving_to = lease;
+        lease->posted = true;
         order(pool, f, ORDER_MOVE, box);
         return;
     }
-    if (lease != mine)
-        outbox_add(box, lease->lane, &lease->job);
+    tell(lease, mine, box);
 }
 
 static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, outbox *box)
@@ -94,9 +104,7 @@ static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, out
     default: s->closed_refused++; break;
     }
     lease->refusal = f->error;
-    lease->posted = lease != mine;
-    if (lease->posted)
-        outbox_add(box, lease->lane, &lease->job);
+    tell(lease, mine, box);
 }
 
 static void retire(weir_pool *pool, const effect *f, outbox *box)

@@ -21,6 +21,7 @@ struct weir_lease {
     weir_connection *connection; /* once granted */
     uint64_t granted_ns;
     int refusal;         /* why it was refused, once it was */
+    bool answered;       /* by its own lane's step, so that it needs no job; own thread only */
     bool posted;         /* `job` is on its way to the taker; set under the pool's lock */
     bool abandoned;      /* its taker has gone: a grant is given back on arrival */
     bool severed;        /* the connection could not join the lane's loop */
