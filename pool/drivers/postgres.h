@@ -1,0 +1,226 @@
+/* postgres.h: one server session as the parts of the PostgreSQL driver see it.
+ *
+ * Everything here runs on the lane the connection is attached to. Functions that report to the pool
+ * do so last: the pool may answer with any other call, close included, so nothing of the session is
+ * touched after a report.
+ */
+#ifndef WEIR_POSTGRES_H
+#define WEIR_POSTGRES_H
+
+#include <libpq-fe.h>
+#include <uv.h>
+
+#include "driver.h"
+
+/* ---- Watching a socket (postgres_watch.c) ---- */
+
+typedef struct watch watch;
+typedef void (*watch_fn)(void *arg, int events);
+
+/* Calls `ready` with UV_READABLE and UV_WRITABLE bits; a socket in error counts as both. NULL when
+ * the loop cannot watch it. */
+watch *watch_open(uv_loop_t *loop, int fd, int events, watch_fn ready, void *arg);
+/* No system call when nothing changes. */
+void watch_events(watch *w, int events);
+/* Out of the loop's epoll at once; its memory lives until libuv lets go of it. Takes NULL. */
+void watch_close(watch *w);
+
+/* ---- What the connection string says (postgres_options.c) ---- */
+
+typedef struct server_host {
+    char *name, *address, *port; /* as in libpq's host, hostaddr and port; "" when not given */
+} server_host;
+
+typedef struct server_options {
+    char *conninfo;      /* as given, "" for libpq's environment; holds the password */
+    char *settings;      /* libpq's `options`: the user's own, then ours */
+    server_host *hosts;  /* in the order given */
+    uint32_t host_count; /* at least 1 */
+    uint32_t statements_max;
+    bool wants_primary; /* target_session_attrs asks for a server that can be written to */
+} server_options;
+
+/* WEIR_EINVAL with `why` filled in, never with a password in it; WEIR_ENOMEM. */
+int server_options_read(const weir_pool_options *from, server_options **made, weir_error *why);
+void server_options_free(server_options *o);
+
+/* ---- Prepared statements (postgres_statements.c) ---- */
+
+typedef struct prepared prepared;
+
+typedef struct statements {
+    prepared *by_sql; /* uthash */
+    prepared *recent; /* all known, most recently used first */
+    prepared *doomed; /* forgotten here, still to be closed at the server, oldest first */
+    uint32_t count;
+    uint32_t max;
+    uint32_t serial;
+} statements;
+
+#define STATEMENT_NAME_MAX 20
+
+/* The statement of that text, or NULL; it is now the most recently used. */
+prepared *statements_find(statements *all, const char *sql);
+/* A new one with a name never used before in this session, not yet known to statements_find. NULL
+ * when out of memory. */
+prepared *statements_make(statements *all, const char *sql);
+/* The server has prepared it: found from now on. The least recently used beyond `max` is doomed. */
+void statements_add(statements *all, prepared *p);
+/* Not to be found any more, but still known to the server. */
+void statements_doom(statements *all, prepared *p);
+/* The server does not know it either: its memory goes. */
+void statements_drop(statements *all, prepared *p);
+/* The oldest doomed one is closed. */
+void statements_closed(statements *all);
+void statements_clear(statements *all);
+/* One that statements_add has not been given. Takes NULL. */
+void prepared_free(prepared *p);
+const char *prepared_name(const prepared *p);
+/* The next doomed one after `p`, or the first for NULL. */
+const prepared *statements_doomed(const statements *all, const prepared *p);
+
+/* ---- A session ---- */
+
+/* What a session is busy with. */
+typedef enum activity {
+    ACTIVITY_NONE,
+    ACTIVITY_DIAL,
+    ACTIVITY_OPERATION,
+    ACTIVITY_DRAIN, /* of an operation given up */
+    ACTIVITY_CHECK,
+    ACTIVITY_RESET,
+} activity;
+
+/* What has been sent and is to be answered, in this order. */
+typedef enum step {
+    STEP_SIMPLE,  /* a string of the simple protocol, with any number of results */
+    STEP_CLOSE,   /* of the oldest doomed statement */
+    STEP_MODE,    /* read-only or read-write by default from now on */
+    STEP_GUARD,   /* read-only for this transaction, should STEP_MODE have failed */
+    STEP_PREPARE, /* of flight.making */
+    STEP_DESCRIBE,
+    STEP_EXECUTE,
+    STEP_SYNC,
+} step;
+
+/* All that is sent without waiting for an answer in between. */
+#define FLIGHT_STEPS 24
+typedef struct flight {
+    uint8_t steps[FLIGHT_STEPS];
+    uint8_t count, at;
+    bool pipelined;
+    bool plan_changed; /* `used` does not return any more what it did when it was prepared */
+    bool answered;     /* something has come back */
+    bool mode_wanted;  /* by STEP_MODE */
+    prepared *making;  /* by STEP_PREPARE; NULL for the unnamed statement */
+    prepared *used;    /* a known one that is executed; NULL: none */
+    PGresult *result;  /* of STEP_EXECUTE or STEP_DESCRIBE */
+    weir_error error;  /* the first */
+} flight;
+
+typedef enum session_mode { MODE_UNKNOWN, MODE_READ_WRITE, MODE_READ_ONLY } session_mode;
+
+typedef struct canceller canceller;
+typedef struct resolution resolution;
+
+typedef struct session {
+    weir_connection *c;
+    const server_options *options;
+    PGconn *pg;
+    watch *watch;
+    activity activity;
+    resolution *resolution; /* while names are looked up */
+    canceller *canceller;
+    flight flight;
+    statements statements;
+    weir_operation *operation; /* while ACTIVITY_OPERATION */
+    session_mode mode;         /* for servers that do not report it */
+    weir_retire_reason fate;   /* not WEIR_RETIRE_NOT: lost, or as good as */
+    bool retried;              /* the operation, with its statement prepared anew */
+    bool dirty;                /* session state may have been changed */
+    bool statements_stale;     /* somebody closed or made statements beside us */
+    bool settling;             /* the pool waits for the quarantine's end */
+} session;
+
+static inline session *session_of(const weir_connection *c)
+{
+    return c->state;
+}
+
+/* ---- Dialling (postgres_dial.c) ---- */
+
+/* Then connection_up or connection_down. */
+void dial_begin(session *s);
+/* Forgets name look-ups still under way. */
+void dial_abandon(session *s);
+
+/* ---- The wire (postgres_flight.c) ---- */
+
+/* Forgets the former flight. */
+void flight_begin(session *s, bool pipelined);
+/* Notes what was just handed to libpq. */
+void flight_expect(session *s, step what);
+/* Writes what libpq has buffered; false: the connection is lost. */
+bool flight_push(session *s);
+/* Frees what the flight has brought and nobody has taken. */
+void flight_clear(session *s);
+/* Reads and writes what the socket allows. */
+void session_ready(void *arg, int events);
+/* The connection is lost: whoever waits for it is told. Reports. */
+void session_lost(session *s);
+
+/* ---- Operations (postgres_query.c) ---- */
+
+/* Reports. */
+void operation_begin(session *s, weir_operation *operation);
+void operation_answer(session *s);
+void operation_lost(session *s);
+
+/* ---- Between leases (postgres_session.c) ---- */
+
+/* All report, later or at once. */
+void session_check(session *s);
+void session_reset(session *s);
+/* The flight of a check, reset or given-up operation is over, or a cancel request is through. */
+void session_rest(session *s);
+/* A command tag as the server gave it: may what it did outlive the transaction? */
+bool tag_changes_session(const char *tag);
+bool tag_changes_statements(const char *tag);
+
+/* ---- Cancelling (postgres_cancel.c) ---- */
+
+/* Made once a session is up, so that cancelling cannot fail for want of memory. NULL: it did here.
+ */
+canceller *canceller_new(session *s);
+/* Asks the server to stop what runs, and again if that went unheard, until canceller_rest. */
+void canceller_start(canceller *k);
+/* Results are drained: do not ask again. */
+void canceller_rest(canceller *k);
+/* A cancel request is under way. */
+bool canceller_busy(const canceller *k);
+/* Its session goes; a request under way ends by itself. Takes NULL. */
+void canceller_leave(canceller *k);
+
+/* ---- Errors (postgres_error.c) ---- */
+
+/* What the server said in a failed result. */
+void error_of_result(weir_error *e, const PGresult *result);
+/* What libpq says of a connection that is lost, respectively could not be made. */
+void error_of_loss(weir_error *e, PGconn *pg);
+void error_of_dial(weir_error *e, PGconn *pg);
+/* Sets code and message; the rest is empty. */
+void error_set(weir_error *e, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool error_is_retryable(const char *sqlstate);
+/* The session ends with such an error, and why; WEIR_RETIRE_NOT: it goes on. */
+weir_retire_reason error_fate(const char *sqlstate);
+/* Copies as much as fits, whole UTF-8 characters only, line breaks made spaces. */
+void text_copy(char *to, size_t size, const char *from);
+
+/* ---- Results (postgres_result.c) ---- */
+
+/* The wrapping lives inside the PGresult and goes with it. NULL when out of memory; `result` is
+ * then freed. */
+weir_result *result_wrap(PGresult *result);
+
+#endif

@@ -1,0 +1,263 @@
+/* postgres_flight.c: what is sent to the server in one go, and its answers in their order. */
+#include <assert.h>
+#include <string.h>
+
+#include "postgres.h"
+
+/* A result libpq has made out of nothing would make this go on for ever. */
+#define LAST_WORDS_MAX 8
+
+void flight_begin(session *s, bool pipelined)
+{
+    flight *f = &s->flight;
+    assert(!f->result && !f->making);
+    f->count = f->at = 0;
+    f->pipelined = pipelined;
+    f->answered = f->plan_changed = false;
+    f->used = NULL;
+    f->error.code = 0;
+}
+
+void flight_expect(session *s, step what)
+{
+    assert(s->flight.count < FLIGHT_STEPS);
+    s->flight.steps[s->flight.count++] = (uint8_t)what;
+}
+
+bool flight_push(session *s)
+{
+    int left = PQflush(s->pg);
+    if (left < 0)
+        return false;
+    watch_events(s->watch, left ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+    return true;
+}
+
+/* ---- Answers ---- */
+
+static bool failed(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
+/* By the function in the server that raises it: its words may be in any language. */
+static bool says_plan_changed(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    return state && strcmp(state, "0A000") == 0 && function &&
+           strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
+static void note_error(flight *f, const PGresult *result)
+{
+    if (f->error.code)
+        return;
+    error_of_result(&f->error, result);
+    f->plan_changed = says_plan_changed(result);
+}
+
+/* Someone else closed the statement first: for us that is as good as done. */
+static bool is_gone(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return state && strcmp(state, "26000") == 0;
+}
+
+static void answer_close(session *s, const PGresult *result)
+{
+    if (PQresultStatus(result) == PGRES_COMMAND_OK || is_gone(result))
+        statements_closed(&s->statements);
+}
+
+static void answer_prepare(session *s, const PGresult *result)
+{
+    flight *f = &s->flight;
+    if (f->making && PQresultStatus(result) == PGRES_COMMAND_OK) {
+        statements_add(&s->statements, f->making);
+        f->used = f->making;
+        f->making = NULL;
+    }
+}
+
+/* Those that cannot be used through this interface leave libpq in a state only a new session gets
+ * it out of. */
+static void refuse_copy(session *s)
+{
+    error_set(&s->flight.error, WEIR_EQUERY, "COPY is not supported");
+    memcpy(s->flight.error.sqlstate, "0A000", 6);
+    s->fate = WEIR_RETIRE_DIRTY;
+}
+
+static void answer_execute(session *s, PGresult *result)
+{
+    flight *f = &s->flight;
+    switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+        if (tag_changes_session(PQcmdStatus(result))) {
+            s->dirty = true;
+            s->mode = MODE_UNKNOWN;
+            s->statements_stale |= tag_changes_statements(PQcmdStatus(result));
+        }
+        break;
+    case PGRES_EMPTY_QUERY: error_set(&f->error, WEIR_EQUERY, "the query is empty"); break;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH: refuse_copy(s); break;
+    default: break;
+    }
+    if (!f->error.code && !f->result)
+        f->result = result;
+    else
+        PQclear(result);
+}
+
+/* Takes `result`. */
+static void answer(session *s, step what, PGresult *result)
+{
+    flight *f = &s->flight;
+    bool bad = failed(result);
+    switch (what) {
+    case STEP_CLOSE: answer_close(s, result); break;
+    case STEP_MODE:
+        if (!bad)
+            s->mode = f->mode_wanted ? MODE_READ_ONLY : MODE_READ_WRITE;
+        break;
+    case STEP_PREPARE: answer_prepare(s, result); break;
+    default: break;
+    }
+    /* A statement left unclosed, or a mode not set, shows soon enough by itself. */
+    if (bad && what != STEP_CLOSE && what != STEP_MODE)
+        note_error(f, result);
+    if ((what == STEP_EXECUTE || what == STEP_DESCRIBE) && !bad &&
+        PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
+        answer_execute(s, result);
+    else
+        PQclear(result);
+}
+
+static void out_of_step(session *s)
+{
+    error_set(&s->flight.error, WEIR_ELOST, "the server's answers are out of step");
+    s->fate = WEIR_RETIRE_BROKEN;
+}
+
+/* True once the flight's last answer is in. */
+static bool collect(session *s)
+{
+    flight *f = &s->flight;
+    while (f->at < f->count && s->fate == WEIR_RETIRE_NOT && !PQisBusy(s->pg)) {
+        step what = f->steps[f->at];
+        PGresult *result = PQgetResult(s->pg);
+        if ((what == STEP_SYNC) != (PQresultStatus(result) == PGRES_PIPELINE_SYNC))
+            out_of_step(s);
+        if (!result || what == STEP_SYNC)
+            f->at++;
+        if (result)
+            answer(s, what, result);
+    }
+    if (f->at < f->count || s->fate != WEIR_RETIRE_NOT)
+        return false;
+    if (f->pipelined && !PQexitPipelineMode(s->pg)) {
+        out_of_step(s);
+        return false;
+    }
+    return true;
+}
+
+/* What has come in before the connection went, which usually says why it did. */
+static void collect_last_words(session *s)
+{
+    flight *f = &s->flight;
+    for (int i = 0; i < LAST_WORDS_MAX && !PQisBusy(s->pg); i++) {
+        PGresult *result = PQgetResult(s->pg);
+        if (!result)
+            break;
+        if (failed(result))
+            note_error(f, result);
+        PQclear(result);
+    }
+}
+
+void flight_clear(session *s)
+{
+    flight *f = &s->flight;
+    PQclear(f->result);
+    f->result = NULL;
+    prepared_free(f->making);
+    f->making = NULL;
+}
+
+/* ---- The ends ---- */
+
+void session_lost(session *s)
+{
+    watch_close(s->watch);
+    s->watch = NULL;
+    if (s->activity != ACTIVITY_NONE)
+        collect_last_words(s);
+    weir_error *e = &s->c->error;
+    if (s->flight.error.code)
+        *e = s->flight.error;
+    else if (s->fate == WEIR_RETIRE_NOT)
+        error_of_loss(e, s->pg);
+    if (s->fate != WEIR_RETIRE_DIRTY)
+        e->code = WEIR_ELOST;
+    if (s->fate == WEIR_RETIRE_NOT)
+        s->fate = error_fate(e->sqlstate);
+    if (s->fate == WEIR_RETIRE_NOT)
+        s->fate = WEIR_RETIRE_BROKEN;
+    canceller_rest(s->canceller);
+    flight_clear(s);
+    activity was = s->activity;
+    s->activity = ACTIVITY_NONE;
+    if (was == ACTIVITY_OPERATION)
+        operation_lost(s);
+    else
+        connection_down(s->c, s->fate);
+}
+
+static void flight_over(session *s)
+{
+    if (s->activity == ACTIVITY_OPERATION)
+        operation_answer(s);
+    else
+        session_rest(s);
+}
+
+/* The server speaks unasked: notices, parameters, or its last words. */
+static void listen_idly(session *s)
+{
+    PGnotify *note;
+    (void)PQisBusy(s->pg);
+    while ((note = PQnotifies(s->pg)))
+        PQfreemem(note);
+    if (s->fate != WEIR_RETIRE_NOT || PQstatus(s->pg) == CONNECTION_BAD)
+        session_lost(s);
+}
+
+void session_ready(void *arg, int events)
+{
+    session *s = arg;
+    if ((events & UV_READABLE) && !PQconsumeInput(s->pg)) {
+        session_lost(s);
+        return;
+    }
+    if ((events & UV_WRITABLE) && !flight_push(s)) {
+        session_lost(s);
+        return;
+    }
+    if (s->activity == ACTIVITY_NONE) {
+        listen_idly(s);
+        return;
+    }
+    if (s->activity == ACTIVITY_OPERATION && (events & UV_READABLE) && !s->flight.answered) {
+        s->flight.answered = true;
+        operation_answered(s->c);
+    }
+    if (collect(s))
+        flight_over(s);
+    else if (s->fate != WEIR_RETIRE_NOT)
+        session_lost(s);
+}

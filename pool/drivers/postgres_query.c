@@ -1,0 +1,284 @@
+/* postgres_query.c: one operation, from its bytes to its result.
+ *
+ * The ordinary case is a statement already prepared, in the mode the session is in: one message
+ * group out, one answer in. Whatever else is due goes ahead of it in the same flight.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "postgres.h"
+
+#define PARAMS_MAX 65535u
+
+/* Doomed statements closed in one flight: the rest can wait for the next. */
+#define CLOSES_MAX 16u
+
+/* ---- What is due ahead of the operation ---- */
+
+/* Servers since 14 say in which mode a session is, whoever has changed it. */
+static session_mode current_mode(const session *s)
+{
+    const char *said = PQparameterStatus(s->pg, "default_transaction_read_only");
+    if (!said)
+        return s->mode;
+    return strcmp(said, "on") == 0 ? MODE_READ_ONLY : MODE_READ_WRITE;
+}
+
+typedef struct plan {
+    const char *sql;
+    prepared *known;
+    bool mode;  /* has to change */
+    bool close; /* doomed statements are waiting */
+} plan;
+
+static plan make_plan(session *s)
+{
+    const weir_operation *o = s->operation;
+    plan p = {.sql = o->statement->sql};
+    if (!o->statement->adhoc)
+        p.known = statements_find(&s->statements, p.sql);
+    /* A transaction keeps the mode it began in, and must not fail because of our housekeeping. */
+    if (PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
+        session_mode wanted = o->statement->read_only ? MODE_READ_ONLY : MODE_READ_WRITE;
+        p.mode = o->kind == OPERATION_QUERY && current_mode(s) != wanted;
+        p.close = statements_doomed(&s->statements, NULL);
+    }
+    return p;
+}
+
+static bool send_sql(session *s, step what, const char *sql)
+{
+    flight_expect(s, what);
+    return PQsendQueryParams(s->pg, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/* Not the last of a flight: there is more to come before the bytes need to leave. */
+static bool send_sync(session *s, bool last)
+{
+    flight_expect(s, STEP_SYNC);
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    if (!last)
+        return PQsendPipelineSync(s->pg);
+#endif
+    return PQpipelineSync(s->pg);
+}
+
+static bool send_close(session *s, const char *name)
+{
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+    flight_expect(s, STEP_CLOSE);
+    return PQsendClosePrepared(s->pg, name);
+#else
+    char sql[sizeof "DEALLOCATE " + STATEMENT_NAME_MAX] = "DEALLOCATE ";
+    return send_sql(s, STEP_CLOSE, strcat(sql, name));
+#endif
+}
+
+static bool send_closes(session *s)
+{
+    const prepared *p = statements_doomed(&s->statements, NULL);
+    for (uint32_t n = 0; p && n < CLOSES_MAX; n++, p = statements_doomed(&s->statements, p))
+        if (!send_close(s, prepared_name(p)))
+            return false;
+    return send_sync(s, false);
+}
+
+/* The mode is set in a transaction of its own, so that it stays whatever becomes of the query. Were
+ * that to fail, the query must still not write: hence the guard. */
+static bool send_mode(session *s, bool read_only)
+{
+    s->flight.mode_wanted = read_only;
+    if (!send_sql(s, STEP_MODE,
+                  read_only ? "SET default_transaction_read_only = on"
+                            : "SET default_transaction_read_only = off") ||
+        !send_sync(s, false))
+        return false;
+    return !read_only || send_sql(s, STEP_GUARD, "SET transaction_read_only = on");
+}
+
+/* ---- The operation itself ---- */
+
+static bool send_prepare(session *s, const char *name, const char *sql)
+{
+    flight_expect(s, STEP_PREPARE);
+    return PQsendPrepare(s->pg, name, sql, 0, NULL);
+}
+
+static bool send_describe(session *s, const char *name)
+{
+    flight_expect(s, STEP_DESCRIBE);
+    return PQsendDescribePrepared(s->pg, name);
+}
+
+static bool send_execute(session *s, const char *name)
+{
+    const weir_params *params = s->operation->params;
+    flight_expect(s, STEP_EXECUTE);
+    return PQsendQueryPrepared(s->pg, name, params ? (int)params->count : 0,
+                               params ? params->values : NULL, NULL, NULL, 0);
+}
+
+static bool send_adhoc(session *s, const char *sql)
+{
+    const weir_params *params = s->operation->params;
+    flight_expect(s, STEP_EXECUTE);
+    s->dirty = true;
+    return PQsendQueryParams(s->pg, sql, params ? (int)params->count : 0, NULL,
+                             params ? params->values : NULL, NULL, NULL, 0);
+}
+
+static bool send_last(session *s, const char *name)
+{
+    return s->operation->kind == OPERATION_DESCRIBE ? send_describe(s, name)
+                                                    : send_execute(s, name);
+}
+
+static bool send_statement(session *s, const plan *p)
+{
+    const weir_statement *statement = s->operation->statement;
+    bool describes = s->operation->kind == OPERATION_DESCRIBE;
+    if (p->known) {
+        s->flight.used = p->known;
+        return send_last(s, prepared_name(p->known));
+    }
+    if (statement->adhoc && !describes)
+        return send_adhoc(s, p->sql);
+    const char *name = "";
+    if (!statement->adhoc) {
+        s->flight.making = statements_make(&s->statements, p->sql);
+        if (!s->flight.making)
+            return false;
+        name = prepared_name(s->flight.making);
+    }
+    return send_prepare(s, name, p->sql) && send_last(s, name);
+}
+
+static bool send_flight(session *s, const plan *p)
+{
+    const weir_statement *statement = s->operation->statement;
+    bool prepares = !p->known && (!statement->adhoc || s->operation->kind == OPERATION_DESCRIBE);
+    bool pipelined = p->mode || p->close || prepares;
+    flight_begin(s, pipelined);
+    if (pipelined && !PQenterPipelineMode(s->pg))
+        return false;
+    if (p->close && !send_closes(s))
+        return false;
+    if (p->mode && !send_mode(s, statement->read_only))
+        return false;
+    if (!send_statement(s, p))
+        return false;
+    return !pipelined || send_sync(s, true);
+}
+
+static void send_operation(session *s)
+{
+    plan p = make_plan(s);
+    if (!send_flight(s, &p) || !flight_push(s)) {
+        session_lost(s);
+        return;
+    }
+    operation_sent(s->c);
+}
+
+/* ---- Beginning and ending ---- */
+
+static void finish(session *s, int status, weir_result *result)
+{
+    s->operation = NULL;
+    s->activity = ACTIVITY_NONE;
+    operation_finish(s->c, status, result);
+}
+
+void operation_begin(session *s, weir_operation *operation)
+{
+    assert(s->activity == ACTIVITY_NONE && !s->operation);
+    s->operation = operation;
+    s->activity = ACTIVITY_OPERATION;
+    s->retried = false;
+    if (s->fate != WEIR_RETIRE_NOT) { /* while leased, before anything was asked of it */
+        s->c->error.code = WEIR_ELOST;
+        operation_lost(s);
+    } else if (operation->params && operation->params->count > PARAMS_MAX) {
+        error_set(&s->c->error, WEIR_EQUERY, "more than %u parameters", PARAMS_MAX);
+        finish(s, WEIR_EQUERY, NULL);
+    } else {
+        send_operation(s);
+    }
+}
+
+/* The statement as prepared in this session has been overtaken by DDL, or by someone who closed or
+ * made statements beside us. It failed before it ran. */
+static bool is_stale(const session *s)
+{
+    const weir_error *e = &s->flight.error;
+    if (s->operation->statement->adhoc)
+        return false;
+    if (strcmp(e->sqlstate, "42P05") == 0)
+        return !s->flight.used;
+    if (!s->flight.used)
+        return false;
+    return strcmp(e->sqlstate, "26000") == 0 || s->flight.plan_changed;
+}
+
+static void forget_statement(session *s)
+{
+    flight *f = &s->flight;
+    if (!f->used)
+        return;
+    if (f->plan_changed)
+        statements_doom(&s->statements, f->used);
+    else
+        statements_drop(&s->statements, f->used);
+    f->used = NULL;
+}
+
+static void refused(session *s)
+{
+    flight *f = &s->flight;
+    bool stale = is_stale(s);
+    if (stale)
+        forget_statement(s);
+    weir_error error = f->error;
+    flight_clear(s);
+    if (stale && !s->retried && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
+        s->retried = true;
+        send_operation(s);
+        return;
+    }
+    error.retryable |= stale;
+    s->c->error = error;
+    finish(s, WEIR_EQUERY, NULL);
+}
+
+/* On a server that was asked for because it could be written to, and has become a standby. */
+static bool is_demoted(const session *s)
+{
+    const char *standby = PQparameterStatus(s->pg, "in_hot_standby");
+    return s->options->wants_primary && !s->operation->statement->read_only && standby &&
+           strcmp(standby, "on") == 0 && strcmp(s->flight.error.sqlstate, "25006") == 0;
+}
+
+void operation_answer(session *s)
+{
+    flight *f = &s->flight;
+    if (!f->error.code && f->result) {
+        weir_result *result = result_wrap(f->result);
+        f->result = NULL;
+        if (result) {
+            finish(s, 0, result);
+            return;
+        }
+    }
+    if (!f->error.code)
+        error_set(&f->error, WEIR_EQUERY, "out of memory");
+    if (is_demoted(s))
+        s->fate = WEIR_RETIRE_READ_ONLY;
+    refused(s);
+}
+
+void operation_lost(session *s)
+{
+    s->operation = NULL;
+    s->activity = ACTIVITY_NONE;
+    operation_finish(s->c, s->c->error.code, NULL);
+}

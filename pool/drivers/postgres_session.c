@@ -1,0 +1,129 @@
+/* postgres_session.c: what happens to a session between leases: checked, cleaned, quarantined. */
+#include <string.h>
+
+#include "postgres.h"
+
+/* ---- What a command leaves behind ---- */
+
+static bool begins_with_any(const char *tag, const char *const *words)
+{
+    for (; *words; words++)
+        if (strncmp(tag, *words, strlen(*words)) == 0)
+            return true;
+    return false;
+}
+
+/* Tags of commands without rows that never leave anything in the session. All others may: SET,
+ * LISTEN, PREPARE, LOAD, DO, and CREATE TABLE or SELECT INTO, which may be temporary. */
+bool tag_changes_session(const char *tag)
+{
+    static const char *const harmless[] = {
+        "INSERT", "UPDATE",    "DELETE",  "MERGE",    "BEGIN",      "COMMIT", "ROLLBACK",
+        "START",  "SAVEPOINT", "RELEASE", "TRUNCATE", "NOTIFY",     "LOCK",   "ANALYZE",
+        "VACUUM", "REFRESH",   "REINDEX", "CALL",     "CLOSE",      "MOVE",   "CREATE INDEX",
+        "DROP",   "GRANT",     "REVOKE",  "COMMENT",  "CHECKPOINT", NULL,
+    };
+    return tag[0] && !begins_with_any(tag, harmless);
+}
+
+bool tag_changes_statements(const char *tag)
+{
+    static const char *const words[] = {"PREPARE", "DEALLOCATE", "DISCARD ALL", NULL};
+    return begins_with_any(tag, words);
+}
+
+/* ---- Cleaning ---- */
+
+/* All that DISCARD ALL does, but that prepared statements and their plans stay. */
+#define CLEAN                                                                                      \
+    "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "            \
+    "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+
+static bool in_transaction(const session *s)
+{
+    return PQtransactionStatus(s->pg) != PQTRANS_IDLE;
+}
+
+static const char *cleaning(const session *s)
+{
+    if (!s->dirty)
+        return "ROLLBACK";
+    if (s->statements_stale)
+        return in_transaction(s) ? "ROLLBACK; DEALLOCATE ALL; " CLEAN : "DEALLOCATE ALL; " CLEAN;
+    return in_transaction(s) ? "ROLLBACK; " CLEAN : CLEAN;
+}
+
+static void begin(session *s, activity what, const char *sql)
+{
+    s->activity = what;
+    flight_begin(s, false);
+    flight_expect(s, STEP_SIMPLE);
+    if (!PQsendQuery(s->pg, sql) || !flight_push(s))
+        session_lost(s);
+}
+
+static void clean(session *s)
+{
+    s->settling = false;
+    if (s->fate != WEIR_RETIRE_NOT)
+        connection_down(s->c, s->fate);
+    else if (in_transaction(s) || s->dirty)
+        begin(s, ACTIVITY_RESET, cleaning(s));
+    else
+        connection_checked(s->c);
+}
+
+void session_check(session *s)
+{
+    if (s->fate != WEIR_RETIRE_NOT)
+        connection_down(s->c, s->fate);
+    else
+        begin(s, ACTIVITY_CHECK, "");
+}
+
+void session_reset(session *s)
+{
+    clean(s);
+}
+
+/* ---- Ends ---- */
+
+static void checked(session *s)
+{
+    if (s->flight.error.code) {
+        s->c->error = s->flight.error;
+        connection_down(s->c, WEIR_RETIRE_CHECK_FAILED);
+    } else {
+        connection_checked(s->c);
+    }
+}
+
+static void cleaned(session *s)
+{
+    if (s->flight.error.code || in_transaction(s)) {
+        s->c->error = s->flight.error;
+        connection_down(s->c, WEIR_RETIRE_DIRTY);
+        return;
+    }
+    if (s->dirty)
+        s->mode = MODE_UNKNOWN;
+    if (s->dirty && s->statements_stale)
+        statements_clear(&s->statements);
+    s->dirty = s->statements_stale = false;
+    connection_checked(s->c);
+}
+
+void session_rest(session *s)
+{
+    activity was = s->activity;
+    if (was == ACTIVITY_DRAIN)
+        canceller_rest(s->canceller);
+    flight_clear(s);
+    s->activity = ACTIVITY_NONE;
+    if (was == ACTIVITY_CHECK)
+        checked(s);
+    else if (was == ACTIVITY_RESET)
+        cleaned(s);
+    else if (s->settling && !canceller_busy(s->canceller))
+        clean(s);
+}
