@@ -1,0 +1,120 @@
+/* events.c: what the pool and the API tell, as lines of the log. */
+#include "events.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "log.h"
+
+#define REPEAT_PAUSE_NS WEIR_S(1)
+
+/* When a kind of event was last written, and how many were left out since. */
+typedef struct repeat {
+    _Atomic uint64_t written_ns, left_out;
+} repeat;
+
+static repeat repeats[WEIR_EVENT_COUNT];
+
+/* Kinds that come by the thousand when the database is away or the pool is short. */
+static bool may_flood(weir_event_kind kind)
+{
+    return kind == WEIR_CONNECTION_FAILED || kind == WEIR_LEASE_TIMED_OUT ||
+           kind == WEIR_LEASE_REFUSED;
+}
+
+/* Whether to write this one; then `*left_out` is how many before it were not. */
+static bool is_due(weir_event_kind kind, uint64_t *left_out)
+{
+    repeat *r = &repeats[kind];
+    uint64_t now = weir_now(), last = atomic_load(&r->written_ns);
+    if ((last && now - last < REPEAT_PAUSE_NS) ||
+        !atomic_compare_exchange_strong(&r->written_ns, &last, now)) {
+        atomic_fetch_add(&r->left_out, 1);
+        return false;
+    }
+    *left_out = atomic_exchange(&r->left_out, 0);
+    return true;
+}
+
+static log_field field_some(const char *name, uint64_t value)
+{
+    return value ? field_uint(name, value) : field_text(name, NULL);
+}
+
+static log_field field_span(const char *name, uint64_t value_ns)
+{
+    return value_ns ? field_ms(name, value_ns) : field_text(name, NULL);
+}
+
+static const char *event_message(const weir_event *event)
+{
+    if (event->message && *event->message)
+        return event->message;
+    if (event->error)
+        return weir_strerror(event->error);
+    return "";
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+void events_log_pool(void *arg, const weir_event *event)
+{
+    weir_level level = weir_event_level(event->kind);
+    uint64_t left_out = 0;
+    (void)arg;
+    if (!log_wants(level) || (may_flood(event->kind) && !is_due(event->kind, &left_out)))
+        return;
+    const char *reason =
+        event->reason == WEIR_RETIRE_NOT ? NULL : weir_retire_reason_name(event->reason);
+    const log_field fields[] = {
+        field_text("pool", event->pool),
+        field_some("connection", event->connection),
+        field_some("backend_pid", (uint64_t)event->backend_pid),
+        field_uint("lane", event->lane),
+        field_text("reason", reason),
+        field_text("error", event->error ? weir_error_name(event->error) : NULL),
+        field_text("sqlstate", text_or_null(event->sqlstate)),
+        field_text("label", text_or_null(event->label)),
+        field_text("trace_id", text_or_null(event->trace_id)),
+        field_span("duration_ms", event->duration_ns),
+        field_some("left_out", left_out),
+    };
+    log_line(level, weir_event_name(event->kind), event_message(event), fields,
+             sizeof fields / sizeof *fields);
+}
+
+static weir_level request_level(int status)
+{
+    if (status >= 500)
+        return WEIR_WARN;
+    return status == 499 ? WEIR_INFO : WEIR_DEBUG;
+}
+
+void events_log_request(void *arg, const weir_request_record *record)
+{
+    weir_level level = request_level(record->status);
+    (void)arg;
+    if (!log_wants(level))
+        return;
+    const char *message = record->message;
+    if (!text_or_null(message))
+        message = record->status == 499 ? "the client went away" : "";
+    const log_field fields[] = {
+        field_text("method", record->method),
+        field_text("route", record->route),
+        field_uint("status", (uint64_t)record->status),
+        field_ms("duration_ms", record->duration_ns),
+        field_span("wait_ms", record->wait_ns),
+        field_span("query_ms", record->query_ns),
+        field_uint("bytes", record->bytes),
+        field_text("request_id", record->request_id),
+        field_text("traceparent", record->traceparent),
+        field_text("code", record->code),
+        field_text("label", text_or_null(record->label)),
+    };
+    log_line(level, "http.request", message, fields, sizeof fields / sizeof *fields);
+}

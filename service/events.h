@@ -1,0 +1,16 @@
+/* events.h: what the pool and the API tell, as lines of the log. */
+#ifndef WEIR_SERVICE_EVENTS_H
+#define WEIR_SERVICE_EVENTS_H
+
+#include "../api/api.h"
+#include "../pool/weir.h"
+
+/* For weir_pool_options.on_event. What an outage repeats is written once a second at most, with the
+ * number left out. `arg` is not used. */
+void events_log_pool(void *arg, const weir_event *event);
+
+/* For weir_api_options.on_request: 5xx are warnings, clients that went away worth a line, the rest
+ * for debugging. */
+void events_log_request(void *arg, const weir_request_record *record);
+
+#endif

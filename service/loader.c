@@ -1,0 +1,101 @@
+/* loader.c: the queries' way from their folder into service. */
+#include "loader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log.h"
+
+#define TRY_NS      WEIR_S(1) /* how long one attempt waits for a connection */
+#define PAUSE_NS    WEIR_MS(200)
+#define DESCRIBE_NS WEIR_S(30) /* all queries, on a connection that is there */
+#define REMIND_NS   WEIR_S(60) /* between lines that say that the database is still away */
+
+void fault_text(const query_fault *fault, char *text, size_t size)
+{
+    if (!*fault->file)
+        snprintf(text, size, "%s", fault->message);
+    else if (fault->line == 0)
+        snprintf(text, size, "%s: %s", fault->file, fault->message);
+    else
+        snprintf(text, size, "%s:%" PRIu32 ": %s", fault->file, fault->line, fault->message);
+}
+
+const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
+{
+    weir_pool_connect_error(pool, memory);
+    return memory->code && *memory->message ? memory->message : weir_strerror(error);
+}
+
+typedef struct reading {
+    const char *folder;
+    query_set *set;
+    query_fault *fault;
+    int outcome;
+} reading;
+
+static void read_folder(void *arg)
+{
+    reading *r = arg;
+    r->outcome = query_set_read(r->folder, &r->set, r->fault);
+}
+
+static int describe(const loader *l, query_set *set, query_fault *fault)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    const weir_scope scope = {.deadline_ns = weir_after(TRY_NS), .label = "weir describe"};
+    int r = weir_acquire(l->pool, &scope, &lease);
+    if (r < 0)
+        return r;
+    weir_scoped_timeout(limit, DESCRIBE_NS);
+    return query_set_describe(set, lease, fault);
+}
+
+/* One attempt, from the folder on: a set that was described in part is not used again. */
+static int load(const loader *l, uint32_t *queries, query_fault *fault)
+{
+    reading files = {.folder = l->folder, .fault = fault};
+    int r = weir_work(read_folder, &files);
+    if (r < 0)
+        return r;
+    if (files.outcome < 0)
+        return files.outcome;
+    r = describe(l, files.set, fault);
+    if (r < 0) {
+        query_set_unref(files.set);
+        return r;
+    }
+    *queries = query_set_count(files.set);
+    weir_api_install(l->api, files.set);
+    return 0;
+}
+
+static void say_waiting(const loader *l, int error, uint64_t *said_ns)
+{
+    weir_error why;
+    if (*said_ns && weir_now() - *said_ns < REMIND_NS)
+        return;
+    const char *reason = absence_reason(l->pool, error, &why);
+    log_say(WEIR_WARN, "service.waiting", "waiting for the database", field_text("reason", reason));
+    *said_ns = weir_now();
+}
+
+int loader_run(const loader *l, bool patient, uint32_t *queries, query_fault *fault)
+{
+    uint64_t said_ns = 0;
+    for (;;) {
+        *fault = (query_fault){0};
+        int r = load(l, queries, fault);
+        if (r == 0 || r == WEIR_EINVAL || r == WEIR_ECANCELED)
+            return r;
+        if (!patient) {
+            weir_error why;
+            snprintf(fault->message, sizeof fault->message, "%s", absence_reason(l->pool, r, &why));
+            return r;
+        }
+        say_waiting(l, r, &said_ns);
+        r = weir_sleep(PAUSE_NS);
+        if (r < 0)
+            return r;
+    }
+}

@@ -1,0 +1,26 @@
+/* loader.h: the queries' way from their folder into service. */
+#ifndef WEIR_LOADER_H
+#define WEIR_LOADER_H
+
+#include "../api/api.h"
+#include "../pool/weir.h"
+
+typedef struct loader {
+    weir_pool *pool;
+    weir_api *api;
+    const char *folder;
+} loader;
+
+/* Reads the folder, has the server describe every query, and installs them: all or none. With
+ * `patient` it waits for a database that is not there, for as long as it takes, and says so in the
+ * log. WEIR_EINVAL with `fault`; WEIR_ECANCELED; without patience also what kept it from the
+ * database, with the reason as the fault's message and no file. */
+weir_async int loader_run(const loader *l, bool patient, uint32_t *queries, query_fault *fault);
+
+/* "file:line: message", leaving out what is not known. */
+void fault_text(const query_fault *fault, char *text, size_t size);
+
+/* The last reason why the pool has no connection, or else the error's own words; never NULL. */
+const char *absence_reason(weir_pool *pool, int error, weir_error *memory);
+
+#endif

@@ -1,0 +1,97 @@
+/* main.c: the program weir. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../api/nearest.h"
+#include "../pool/weir.h"
+#include "check.h"
+#include "config.h"
+#include "exits.h"
+#include "serve.h"
+
+static const char *environment(const char *name)
+{
+    return getenv(name);
+}
+
+static void help(FILE *out)
+{
+    fputs(
+        "weir: a folder of .sql files as a JSON service over PostgreSQL\n\n"
+        "  weir serve [FLAGS]      serves; see weir serve --help\n"
+        "  weir check DIR [FLAGS]  has the database look at every query, and tells what is wrong\n"
+        "  weir version            says which version this is\n"
+        "  weir help               this text\n",
+        out);
+}
+
+static void flags_help(void)
+{
+    puts("usage: weir serve [FLAGS]\n       weir check DIR [FLAGS]\n\n"
+         "Each flag takes its value after a space or an equals sign; the variable beside it does\n"
+         "the same, and the flag outranks it. TIME is 250ms, 2s, 5m; SIZE is 64k, 1m. PG*\n"
+         "variables, service and password files work as in psql.\n");
+    config_help(stdout);
+    puts("\nSIGTERM or SIGINT stops it once running requests have ended; SIGHUP reads the queries\n"
+         "again, all of them or none.");
+}
+
+static int usage(const char *why)
+{
+    fprintf(stderr, "weir: %s\n", why);
+    return EXIT_USAGE;
+}
+
+static int unknown_command(const char *given)
+{
+    static const char *const commands[] = {"serve", "check", "version", "help"};
+    nearest near = {.word = given};
+    char why[256];
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        nearest_offer(&near, commands[i]);
+    if (near.best)
+        snprintf(why, sizeof why, "there is no command \"%s\": did you mean %s?", given, near.best);
+    else
+        snprintf(why, sizeof why, "there is no command \"%s\": see weir help", given);
+    return usage(why);
+}
+
+/* `serve` and `check`: flags, and for the latter the folder. */
+static int configured(int argc, char **argv, bool checking)
+{
+    config c;
+    char why[512];
+    const char *folder = NULL;
+    switch (config_read(argc, argv, environment, &c, checking ? &folder : NULL, why, sizeof why)) {
+    case CONFIG_BAD: return usage(why);
+    case CONFIG_HELP: flags_help(); return EXIT_FINE;
+    case CONFIG_OK: break;
+    }
+    if (folder)
+        c.queries = folder;
+    return checking ? check(&c) : serve(&c);
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "serve") == 0)
+        return configured(argc - 2, argv + 2, false);
+    if (strcmp(command, "check") == 0)
+        return configured(argc - 2, argv + 2, true);
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
+        puts("weir " WEIR_VERSION);
+        return EXIT_FINE;
+    }
+    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
+        strcmp(command, "-h") == 0) {
+        help(stdout);
+        return EXIT_FINE;
+    }
+    if (!*command) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    return unknown_command(command);
+}

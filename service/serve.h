@@ -1,0 +1,14 @@
+/* serve.h: the service from its start to its end. */
+#ifndef WEIR_SERVE_H
+#define WEIR_SERVE_H
+
+#include "config.h"
+
+/* Serves until told to stop, and returns the exit code. What keeps it from starting goes to stderr
+ * in one line. */
+int serve(const config *c);
+
+/* The pool's options that a configuration asks for. */
+struct weir_pool_options serve_pool_options(const config *c);
+
+#endif
