@@ -57,12 +57,12 @@ static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t du
 {
     if (!lease->pool->on_event)
         return;
-    const weir_connection *c = lease->connection;
+    const weir_timings *t = lease->timings;
     pool_emit(lease->pool, &(weir_event){
                                .kind = kind,
                                .error = error,
-                               .connection = c ? c->serial : 0,
-                               .backend_pid = c ? c->backend_pid : 0,
+                               .connection = t->connection,
+                               .backend_pid = t->backend_pid,
                                .lane = lease->lane->index,
                                .label = lease->label,
                                .trace_id = lease->trace_id,
@@ -263,10 +263,9 @@ void weir_release(weir_lease *lease)
     assert(weir_lane_self() == lease->lane && lease->connection->lease == lease);
     event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};
     e.condition = condition_of(lease, &e.reason);
-    emit(lease, WEIR_LEASE_RELEASED, 0, weir_now() - lease->granted_ns);
-    weir_timings *t = lease->timings;
     uint64_t now_ns = pool_step(lease->pool, &e, NULL);
-    t->released_ns = now_ns;
+    lease->timings->released_ns = now_ns;
+    emit(lease, WEIR_LEASE_RELEASED, 0, now_ns - lease->granted_ns);
     lease_free(lease);
 }
 
