@@ -116,38 +116,55 @@ static inline uint64_t needs_escape(uint64_t eight)
     return (control | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highs;
 }
 
+/* Fewer than eight bytes; four or more are looked at as two words that may overlap. */
+static char *escape_tail(char *to, const char *text, size_t length)
+{
+    if (length >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, text, 4);
+        memcpy(&tail, text + length - 4, 4);
+        if (needs_escape((uint64_t)head << 32 | tail) == 0) {
+            memcpy(to, &head, 4);
+            memcpy(to + length - 4, &tail, 4);
+            return to + length;
+        }
+    }
+    for (size_t i = 0; i < length; i++)
+        to = escape_byte(to, (unsigned char)text[i]);
+    return to;
+}
+
 /* `to` has room for ESCAPE_MOST × length bytes. */
 static char *escape_chunk(char *to, const char *text, size_t length)
 {
-    size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
+    for (; length >= 8; text += 8, length -= 8) {
         uint64_t eight;
-        memcpy(&eight, text + i, 8);
+        memcpy(&eight, text, 8);
         if (needs_escape(eight) == 0) {
             memcpy(to, &eight, 8);
             to += 8;
             continue;
         }
-        for (size_t k = i; k < i + 8; k++)
-            to = escape_byte(to, (unsigned char)text[k]);
+        for (size_t i = 0; i < 8; i++)
+            to = escape_byte(to, (unsigned char)text[i]);
     }
-    for (; i < length; i++)
-        to = escape_byte(to, (unsigned char)text[i]);
-    return to;
+    return escape_tail(to, text, length);
 }
 
 void buffer_json(buffer *b, const char *text, size_t length)
 {
-    size_t done = 0;
     buffer_char(b, '"');
-    do {
-        size_t chunk = length - done < ESCAPE_CHUNK ? length - done : ESCAPE_CHUNK;
+    for (;;) {
+        size_t chunk = length < ESCAPE_CHUNK ? length : ESCAPE_CHUNK;
         if (!buffer_reserve(b, chunk * ESCAPE_MOST + 1))
             return;
-        char *end = escape_chunk(b->data + b->length, text + done, chunk);
+        char *end = escape_chunk(b->data + b->length, text, chunk);
         b->length = (size_t)(end - b->data);
-        done += chunk;
-    } while (done < length);
+        text += chunk;
+        length -= chunk;
+        if (length == 0)
+            break;
+    }
     buffer_char(b, '"');
 }
 

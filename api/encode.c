@@ -57,12 +57,26 @@ static const char *offset_sign(const char *time, const char *end)
 
 enum { TIMESTAMP_LONGEST = 64 };
 
+static inline bool in_timestamp(char c)
+{
+    switch (c) {
+    case '-':
+    case ':':
+    case '.':
+    case ' ':
+    case '+':
+    case 'B':
+    case 'C': return true;
+    default: return is_digit(c);
+    }
+}
+
 static bool is_timestamp(const char *text, size_t length)
 {
     if (length == 0 || length > TIMESTAMP_LONGEST || !is_digit(text[0]))
         return false;
     for (size_t i = 0; i < length; i++)
-        if (!is_digit(text[i]) && !memchr("-:. +BC", text[i], 7))
+        if (!in_timestamp(text[i]))
             return false;
     return true;
 }
