@@ -6,7 +6,7 @@
 
 #include "duration.h"
 #include "nearest.h"
-#include "route.h"
+#include "router.h"
 #include "sql_scan.h"
 
 typedef struct reader {

@@ -8,7 +8,7 @@
 
 #include "annotation.h"
 #include "nearest.h"
-#include "route.h"
+#include "router.h"
 #include "sql_scan.h"
 #include "utf8.h"
 

@@ -11,7 +11,7 @@
 
 #include "query_describe.h"
 #include "query_folder.h"
-#include "route.h"
+#include "router.h"
 #include "utf8.h"
 
 typedef struct named {

@@ -1,6 +1,6 @@
-/* route.h: which of many patterns like /customers/{id} a path matches. */
-#ifndef WEIR_ROUTE_H
-#define WEIR_ROUTE_H
+/* router.h: which of many patterns like /customers/{id} a path matches. */
+#ifndef WEIR_ROUTER_H
+#define WEIR_ROUTER_H
 
 #include "query_set.h"
 
