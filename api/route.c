@@ -1,261 +1,259 @@
-/* route.c: which of many patterns like /customers/{id} a path matches. */
-#include "route.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+/* route.c: which handler answers a path. */
+#include <assert.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "percent.h"
+#include "reply.h"
 
-#include "sql_scan.h"
+/* ---- Endpoints of the service itself ---- */
 
-#define SEGMENTS_MAX 32
+typedef struct endpoint {
+    const char *path;
+    bool prefix; /* whatever follows the path belongs to it */
+    bool admin;  /* for operators: on the listener of their own, where there is one */
+    void (*serve)(weir_request *req);
+} endpoint;
 
-typedef struct node {
-    char *segment; /* literal; NULL for the root and for params */
-    struct node *literals, *param;
-    const query *query[METHOD_COUNT];
-    UT_hash_handle hh;
-} node;
-
-struct router {
-    node root;
+static const endpoint endpoints[] = {
+    {"/livez", false, true, serve_livez},     {"/readyz", false, true, serve_readyz},
+    {"/metrics", false, true, serve_metrics}, {"/pool", false, true, serve_pool_state},
+    {"/", false, false, serve_landing},       {"/problems/", true, false, serve_problem_page},
 };
 
-bool route_segment_next(const char **at, route_segment *segment)
+static const endpoint *find_endpoint(const weir_request *req)
 {
-    if (**at != '/')
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        const endpoint *e = &endpoints[i];
+        bool matches = e->prefix ? strncmp(req->path, e->path, strlen(e->path)) == 0
+                                 : strcmp(req->path, e->path) == 0;
+        if (matches && req->listener->admin == (e->admin && req->lane->api->separate_admin))
+            return e;
+    }
+    return NULL;
+}
+
+static void reply_options(weir_request *req, uint32_t allowed)
+{
+    reply_allow(req, allowed);
+    req->status = 204;
+}
+
+static void refuse_method(weir_request *req, uint32_t allowed)
+{
+    weir_reply_error(req, PROBLEM_METHOD, "%s does not take this method.", req->path);
+    reply_allow(req, allowed);
+}
+
+static void serve_endpoint(weir_request *req, const endpoint *e)
+{
+    req->route = e->prefix ? "/problems/{word}" : e->path;
+    if (req->method == METHOD_GET)
+        e->serve(req);
+    else if (strcmp(req->method_name, "OPTIONS") == 0)
+        reply_options(req, 1u << METHOD_GET);
+    else
+        refuse_method(req, 1u << METHOD_GET);
+}
+
+/* ---- Arguments of the query string ---- */
+
+#define PAIRS_MAX 256
+
+typedef struct arguments {
+    weir_request *req;
+    bind_pair pairs[PAIRS_MAX];
+    uint32_t count;
+    char *at, *end; /* what is left of the lane's scratch memory */
+    const char *wrong;
+} arguments;
+
+static bool decode_into(arguments *a, const char *text, size_t length, const char **decoded)
+{
+    size_t size;
+
+    /* libmicrohttpd ends a string at a NUL that the client sent, and tells the length up to it;
+     * everything it hands out came from memory no larger than the scratch. */
+    assert((size_t)(a->end - a->at) > length);
+    if (!percent_decode(text, length, '/', a->at, &size))
         return false;
-    const char *text = *at + 1;
-    size_t length = strcspn(text, "/");
-    *at = text + length;
-    segment->is_param = length >= 2 && text[0] == '{' && text[length - 1] == '}';
-    segment->text = text + segment->is_param;
-    segment->length = length - 2 * segment->is_param;
+    *decoded = a->at;
+    a->at += size + 1;
     return true;
 }
 
-/* ---- What a pattern may be ---- */
-
-static bool same(const route_segment *a, const route_segment *b)
+static enum MHD_Result take_argument(void *arg, enum MHD_ValueKind kind, const char *name,
+                                     size_t name_length, const char *value, size_t value_length)
 {
-    return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+    arguments *a = arg;
+    bind_pair pair = {0};
+
+    if (name_length == 0 && !value)
+        return MHD_YES; /* "&&" says nothing */
+    if (name_length == 0)
+        a->wrong = "An argument in the query string has no name.";
+    else if (a->count == PAIRS_MAX)
+        a->wrong = "The query string has too many arguments.";
+    else if (!decode_into(a, name, name_length, &pair.name) ||
+             (value && !decode_into(a, value, value_length, &pair.value)))
+        a->wrong = "The query string is not percent-encoded UTF-8.";
+    if (a->wrong)
+        return MHD_NO;
+    if (strcmp(pair.name, "_trace") == 0)
+        a->req->trace = !pair.value || strcmp(pair.value, "0") != 0;
+    a->pairs[a->count++] = pair;
+    return MHD_YES;
 }
 
-static bool is_name(const route_segment *s)
-{
-    for (size_t i = 0; i < s->length; i++) {
-        char c = s->text[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80);
-        if (!letter && (i == 0 || c < '0' || c > '9'))
-            return false;
-    }
-    return s->length > 0 && s->length <= SQL_PARAM_NAME_MAX;
-}
+/* ---- Queries ---- */
 
-static const char *segment_problem(const route_segment *s)
+static int run_handler(void *arg)
 {
-    if (s->is_param)
-        return is_name(s) ? NULL : "between { and } stands the name of a parameter";
-    if (s->length == 0)
-        return "no // and no slash at the end";
-    if ((s->length == 1 && s->text[0] == '.') || (s->length == 2 && memcmp(s->text, "..", 2) == 0))
-        return "no segment . or ..";
-    for (size_t i = 0; i < s->length; i++) {
-        if (strchr("{}", s->text[i]))
-            return "a {param} is a whole segment: /orders/{id}";
-        if (strchr("?#%\\\"<>`", s->text[i]) || (unsigned char)s->text[i] <= ' ' ||
-            s->text[i] == 0x7f)
-            return "a path is written plainly, without spaces, escapes, ? or #";
-    }
-    return NULL;
-}
+    weir_request *req = arg;
 
-static bool is_repeated(const route_segment *earlier, uint32_t count, const route_segment *s)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (same(&earlier[i], s))
-            return true;
-    }
-    return false;
-}
-
-static const char *pattern_problem(const char *pattern)
-{
-    route_segment segment, params[ROUTE_VALUES_MAX];
-    uint32_t count = 0, segments = 0;
-    if (pattern[0] != '/')
-        return "a path begins with /";
-    if (strlen(pattern) > 1024)
-        return "a path has at most 1024 bytes";
-    while (route_segment_next(&pattern, &segment)) {
-        const char *problem = segment_problem(&segment);
-        if (++segments > SEGMENTS_MAX)
-            return "a path has at most 32 segments";
-        if (problem)
-            return problem;
-        if (!segment.is_param)
-            continue;
-        if (count == ROUTE_VALUES_MAX)
-            return "a path has at most 16 {params}";
-        if (is_repeated(params, count, &segment))
-            return "each {param} has a name of its own";
-        params[count++] = segment;
-    }
-    return NULL;
-}
-
-int route_check(const char *pattern, char *why, size_t why_size)
-{
-    const char *problem = pattern_problem(pattern);
-    if (!problem)
-        return 0;
-    snprintf(why, why_size, "%s", problem);
-    return WEIR_EINVAL;
-}
-
-/* ---- The tree ---- */
-
-int router_new(router **made)
-{
-    router *r = calloc(1, sizeof *r);
-    if (!r)
-        return WEIR_ENOMEM;
-    *made = r;
+    serve_query(req);
+    if (req->timings.sent_ns)
+        metrics_query(req->lane->metrics, req->query->name, req->timings.query_ns);
+    disconnect_forget(req);
+    weir_detach(req->task);
+    req->task = NULL;
+    request_list_append(&req->lane->finished, req);
     return 0;
 }
 
-static void node_clear(node *n);
-
-static void node_free(node *n)
+static void start_task(weir_request *req)
 {
-    node_clear(n);
-    free(n->segment);
-    free(n);
-}
+    const weir_api *api = req->lane->api;
+    bool reads = req->method == METHOD_GET;
 
-/* As deep as patterns have segments. */
-static void node_clear(node *n)
-{
-    node *child, *next;
-    HASH_ITER (hh, n->literals, child, next) {
-        HASH_DEL(n->literals, child);
-        node_free(child);
-    }
-    if (n->param)
-        node_free(n->param);
-}
-
-void router_free(router *r)
-{
-    if (!r)
+    req->statement = reads ? &req->query->read_only : &req->query->statement;
+    req->params = &req->bound.params;
+    req->query_timeout_ns = req->query->timeout_ns ? req->query->timeout_ns : api->query_timeout_ns;
+    req->scope = (weir_scope){
+        .deadline_ns = weir_after(api->acquire_timeout_ns),
+        .label = req->route,
+        .trace_id = req->request_id,
+        .timings = &req->timings,
+    };
+    if (weir_spawn(run_handler, req, &req->task) < 0) {
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory to begin the request.");
+        req->retry_after = 1;
         return;
-    node_clear(&r->root);
-    free(r);
-}
-
-static node *literal_of(const node *n, const char *text, size_t length)
-{
-    node *child;
-    HASH_FIND(hh, n->literals, text, length, child);
-    return child;
-}
-
-static node *node_new(node *parent, const route_segment *s)
-{
-    node *n = calloc(1, sizeof *n);
-    if (!n)
-        return NULL;
-    if (s->is_param)
-        return parent->param = n;
-    n->segment = strndup(s->text, s->length);
-    if (!n->segment) {
-        free(n);
-        return NULL;
     }
-    HASH_ADD_KEYPTR(hh, parent->literals, n->segment, s->length, n);
-    if (n->hh.tbl)
-        return n;
-    node_free(n); /* out of memory */
-    return NULL;
+    req->step = REQUEST_RUNNING;
+    MHD_suspend_connection(req->connection);
+    disconnect_expect(req);
 }
 
-int router_add(router *r, const query *q, const query **clash)
+static bool is_json(const char *type)
 {
-    const char *at = q->path;
-    route_segment segment;
-    node *n = &r->root;
-    while (route_segment_next(&at, &segment)) {
-        node *child = segment.is_param ? n->param : literal_of(n, segment.text, segment.length);
-        n = child ? child : node_new(n, &segment);
-        if (!n)
-            return WEIR_ENOMEM;
-    }
-    if (n->query[q->method]) {
-        *clash = n->query[q->method];
-        return WEIR_EINVAL;
-    }
-    n->query[q->method] = q;
-    return 0;
+    const char *json = "application/json";
+    size_t length = strlen(json);
+
+    return type && strncasecmp(type, json, length) == 0 &&
+           (!type[length] || strchr("; \t", type[length]));
 }
 
-/* ---- Matching ---- */
-
-typedef struct search {
-    query_method method;
-    const query *found;
-    uint32_t allowed;
-} search;
-
-/* Tries every pattern the path has the shape of, best first, until one has the method. No node is
- * visited twice, so that no path costs more than the tree is large. */
-static bool visit(const node *n, const char *at, search *s)
+static void bind_and_start(weir_request *req, const route_match *match, const arguments *a)
 {
-    if (*at == '\0') {
-        for (uint32_t i = 0; i < METHOD_COUNT; i++)
-            s->allowed |= n->query[i] ? 1u << i : 0;
-        s->found = n->query[s->method];
-        return s->found != NULL;
+    bind_fault fault = {0};
+    int r;
+
+    if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
+        weir_reply_error(req, PROBLEM_MEDIA_TYPE,
+                         "A body must be a JSON object with Content-Type: application/json.");
+        return;
     }
-    const char *text = at + 1;
-    size_t length = strcspn(text, "/");
-    const node *literal = literal_of(n, text, length);
-    if (literal && visit(literal, text + length, s))
-        return true;
-    return n->param && length > 0 && visit(n->param, text + length, s);
+    r = bind_request(req->query, match, a->pairs, a->count, req->body, req->body_length,
+                     &req->bound, &fault);
+    if (r == WEIR_EINVAL)
+        weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
+                                          .detail = fault.message,
+                                          .parameter = fault.parameter});
+    else if (r < 0)
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+    else
+        start_task(req);
 }
 
-/* Pattern and path have the same shape here. */
-static void take_values(const char *pattern, const char *path, route_match *match)
+/* With the path's values in `match`, which point into the lane's scratch memory. */
+static void serve_match(weir_request *req, route_match *match, arguments *a)
 {
-    route_segment segment;
-    while (route_segment_next(&pattern, &segment)) {
-        size_t length = strcspn(path + 1, "/");
-        if (segment.is_param) {
-            /* The query's own parameter, because the pattern's name is not NUL-terminated. */
-            const query_param *p = query_param_find(match->query, segment.text, segment.length);
-            match->values[match->value_count].name = p ? p->name : "";
-            match->values[match->value_count].value = path + 1;
-            match->values[match->value_count++].length = length;
-        }
-        path += 1 + length;
-    }
+    req->query = match->query;
+    req->route = match->route;
+    req->allowed = match->allowed | 1u << req->method;
+    for (uint32_t i = 0; i < match->value_count; i++)
+        percent_slashes((char *)match->values[i].value, match->values[i].length);
+    MHD_get_connection_values_n(req->connection, MHD_GET_ARGUMENT_KIND, take_argument, a);
+    if (a->wrong)
+        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", a->wrong);
+    else
+        bind_and_start(req, match, a);
 }
 
-int router_match(const router *r, query_method method, const char *path, route_match *match)
+/* What the path takes, whatever the method at hand. */
+static uint32_t allowed_at(const weir_request *req, const char *path)
 {
-    search s = {.method = method};
-    match->allowed = 0;
-    if (path[0] != '/')
-        return WEIR_EINVAL;
-    visit(&r->root, path, &s);
-    match->allowed = s.allowed;
-    if (!s.found)
-        return WEIR_EINVAL;
-    match->query = s.found;
-    match->route = s.found->path;
-    match->value_count = 0;
-    take_values(s.found->path, path, match);
-    return 0;
+    route_match match = {0};
+    int r = query_set_match(req->queries->set, METHOD_GET, path, &match);
+    return r == 0 ? match.allowed | 1u << METHOD_GET : match.allowed;
+}
+
+static void route_query(weir_request *req)
+{
+    arguments a = {.req = req,
+                   .at = req->lane->scratch,
+                   .end = req->lane->scratch + req->lane->api->connection_memory};
+    size_t length = strlen(req->path), decoded;
+    route_match match = {0};
+    char *path = a.at;
+
+    if (!percent_decode(req->path, length, PERCENT_SLASH, path, &decoded)) {
+        weir_reply_error(req, PROBLEM_BAD_REQUEST, "The path is not percent-encoded UTF-8.");
+        return;
+    }
+    a.at += decoded + 1;
+    if (req->method < METHOD_COUNT &&
+        query_set_match(req->queries->set, req->method, path, &match) == 0) {
+        serve_match(req, &match, &a);
+        return;
+    }
+    uint32_t allowed = allowed_at(req, path);
+    if (!allowed)
+        weir_reply_error(req, PROBLEM_NOT_FOUND, "No query and no endpoint has this path.");
+    else if (strcmp(req->method_name, "OPTIONS") == 0)
+        reply_options(req, allowed);
+    else
+        refuse_method(req, allowed);
+}
+
+static void serve_queries(weir_request *req)
+{
+    if (atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed)) {
+        weir_reply_problem(req, (problem){.kind = PROBLEM_DRAINING, .retryable = true});
+        req->retry_after = 1;
+        return;
+    }
+    req->queries = lane_queries_ref(req->lane);
+    if (!req->queries) {
+        weir_reply_problem(req, (problem){.kind = PROBLEM_STARTING, .retryable = true});
+        req->retry_after = 1;
+        return;
+    }
+    route_query(req);
+}
+
+void route_request(weir_request *req)
+{
+    const endpoint *e = find_endpoint(req);
+
+    if (e)
+        serve_endpoint(req, e);
+    else if (req->listener->admin)
+        weir_reply_error(req, PROBLEM_NOT_FOUND, "This listener serves operators only.");
+    else if (strcmp(req->path, "*") == 0 && strcmp(req->method_name, "OPTIONS") == 0)
+        reply_options(req, (1u << METHOD_COUNT) - 1);
+    else
+        serve_queries(req);
+    if (req->step == REQUEST_RECEIVING)
+        request_answer(req);
 }

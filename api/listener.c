@@ -1,0 +1,102 @@
+/* listener.c: one libmicrohttpd daemon, driven by a lane's loop. */
+#include <assert.h>
+#include <unistd.h>
+
+#include "request.h"
+
+/* Turns within one tick, before other work of the loop has its turn again. */
+#define TURNS_MAX 16
+
+static void due(weir_timer *timer)
+{
+    listener *l = (listener *)((char *)timer - offsetof(listener, timer));
+    listener_run(l);
+}
+
+/* Sets the timer to `at_ns` unless it will fire before: then it is looked at anew. A timer set anew
+ * for every request would cost more than one that fires for nothing now and then. */
+static void run_by(listener *l, uint64_t at_ns)
+{
+    if (!l->timer.armed || l->timer.node.key > at_ns)
+        weir_timer_start(&l->timer, at_ns, due);
+}
+
+void listener_run(listener *l)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    int turns = 0;
+
+    /* Client sockets are edge-triggered inside the daemon: what is left for later has no event of
+     * its own, so that its time-out of 0 means now. */
+    do {
+        MHD_run(l->daemon);
+        if (MHD_get_timeout(l->daemon, &wait_ms) != MHD_YES)
+            return;
+    } while (wait_ms == 0 && ++turns < TURNS_MAX);
+    run_by(l, weir_after(WEIR_MS(wait_ms)));
+}
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+    listener_run(poll->data);
+}
+
+/* Decoding is left to us: %2F must not part two segments of a path, and a wrong escape is an error.
+ */
+static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
+int listener_open(listener *l, api_lane *lane, int fd, bool admin)
+{
+    const weir_api *api = lane->api;
+    unsigned clients = (api->connections_max + api->lane_count - 1) / api->lane_count;
+    unsigned idle_s = (unsigned)((api->idle_timeout_ns + WEIR_S(1) - 1) / WEIR_S(1));
+
+    l->lane = lane;
+    l->admin = admin;
+    l->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, request_access, l,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        api->connection_memory, MHD_OPTION_CONNECTION_LIMIT, clients, MHD_OPTION_CONNECTION_TIMEOUT,
+        idle_s, MHD_OPTION_END);
+    if (!l->daemon) {
+        close(fd);
+        return WEIR_EIO;
+    }
+    return 0;
+}
+
+void listener_start(listener *l)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int r = uv_poll_init(weir_lane_loop(l->lane->lane), &l->poll, info->epoll_fd);
+
+    assert(r == 0); /* fails only for a descriptor that cannot be polled */
+    l->poll.data = l;
+    r = uv_poll_start(&l->poll, UV_READABLE, readable);
+    assert(r == 0);
+    l->started = true;
+    l->lane->handles++;
+    listener_run(l); /* puts the listening socket into its epoll set */
+}
+
+static void closed(uv_handle_t *handle)
+{
+    listener *l = handle->data;
+    server_lane_released(l->lane);
+}
+
+void listener_stop(listener *l)
+{
+    if (!l->daemon)
+        return;
+    weir_timer_stop(&l->timer);
+    if (l->started)
+        uv_close((uv_handle_t *)&l->poll, closed);
+    /* The handle has left the loop's epoll set already; now its descriptor may go. */
+    MHD_stop_daemon(l->daemon);
+    l->daemon = NULL;
+}

@@ -1,0 +1,39 @@
+/* metrics.h: what is counted and measured, and how Prometheus reads it. */
+#ifndef WEIR_METRICS_H
+#define WEIR_METRICS_H
+
+#include "../pool/weir.h"
+#include "buffer.h"
+
+/* What one lane measures. Written by that lane only, read from any thread, without a lock. */
+typedef struct metrics_shard metrics_shard;
+
+int metrics_shard_open(metrics_shard **shard); /* WEIR_ENOMEM */
+void metrics_shard_free(metrics_shard *shard); /* takes NULL */
+
+/* One finished request. `route` is a pattern or "", never what a client wrote; `method` must stay
+ * valid for good. */
+void metrics_request(metrics_shard *shard, const char *route, const char *method, int status,
+                     uint64_t duration_ns);
+/* One query that was sent to the server. */
+void metrics_query(metrics_shard *shard, const char *query, uint64_t duration_ns);
+
+/* Everything that one scrape shows. */
+typedef struct metrics_source {
+    const char *pool; /* its name */
+    const weir_pool_stats *stats;
+    metrics_shard *const *shards;
+    uint32_t shard_count;
+    uint32_t active_requests;
+    uint32_t lanes;
+    bool draining;
+} metrics_source;
+
+/* All metrics in Prometheus's text format, or OpenMetrics 1.0. */
+void metrics_write(buffer *out, const metrics_source *source, bool openmetrics);
+
+/* The duration that a share (0 to 1) of the observations did not exceed, read off the buckets; 0
+ * when there are none. */
+uint64_t histogram_quantile(const weir_histogram *histogram, double share);
+
+#endif

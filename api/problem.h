@@ -1,0 +1,91 @@
+/* problem.h: what can go wrong with a request: its status, its name, and how a client is told. */
+#ifndef WEIR_PROBLEM_H
+#define WEIR_PROBLEM_H
+
+#include "buffer.h"
+
+/* One row a problem: constant, status, stable word, title, what a client can make of it. */
+#define PROBLEMS(X)                                                                                \
+    X(PROBLEM_BAD_REQUEST, 400, "bad_request", "The request is malformed",                         \
+      "Path, query string or body could not be decoded. The same request will fail again.")        \
+    X(PROBLEM_BAD_PARAMETER, 400, "bad_parameter", "A parameter is not valid",                     \
+      "A value is missing, unknown, given twice or not of its type; `parameter` names it. No "     \
+      "connection was taken.")                                                                     \
+    X(PROBLEM_BAD_VALUE, 400, "bad_value", "The database refused a value",                         \
+      "A value broke a rule of the schema: its range, a NOT NULL or CHECK constraint, or a rule "  \
+      "that a function raised.")                                                                   \
+    X(PROBLEM_FORBIDDEN, 403, "forbidden", "The database does not permit this",                    \
+      "The role that the service connects as lacks a privilege.")                                  \
+    X(PROBLEM_NOT_FOUND, 404, "not_found", "Nothing is served at this path",                       \
+      "GET / lists what is.")                                                                      \
+    X(PROBLEM_NO_ROW, 404, "row_not_found", "There is no such row",                                \
+      "The query answers with one row and found none.")                                            \
+    X(PROBLEM_METHOD, 405, "method_not_allowed", "The path does not take this method",             \
+      "The header Allow says which it takes.")                                                     \
+    X(PROBLEM_READ_ONLY, 405, "read_only", "A GET cannot write",                                   \
+      "GET runs in a read-only transaction. Use the method in the header Allow, or give the "      \
+      "query "                                                                                     \
+      "an @route with another method.")                                                            \
+    X(PROBLEM_CONFLICT, 409, "conflict", "The change conflicts with what is stored",               \
+      "A unique, foreign key or exclusion constraint stands against it.")                          \
+    X(PROBLEM_CONTENDED, 409, "contended", "Another transaction was in the way",                   \
+      "A serialization failure, a deadlock, or a lock that was taken. Nothing was changed; the "   \
+      "same request may succeed when tried again.")                                                \
+    X(PROBLEM_TOO_LARGE, 413, "body_too_large", "The body is too large",                           \
+      "The detail says how large it may be.")                                                      \
+    X(PROBLEM_MEDIA_TYPE, 415, "unsupported_media_type", "The body is not JSON",                   \
+      "A body must be one JSON object, sent with Content-Type: application/json.")                 \
+    X(PROBLEM_INTERNAL, 500, "internal_error", "The query failed",                                 \
+      "The query, the schema or the service is at fault, not the request.")                        \
+    X(PROBLEM_STARTING, 503, "starting", "The service is starting",                                \
+      "The queries have not been described by the database yet.")                                  \
+    X(PROBLEM_DRAINING, 503, "draining", "The service is shutting down",                           \
+      "Requests under way are finished, new ones are refused. Another instance may answer.")       \
+    X(PROBLEM_OVERLOADED, 503, "overloaded", "The service is out of memory",                       \
+      "There was no memory to begin or finish the request.")                                       \
+    X(PROBLEM_POOL_TIMEOUT, 503, "pool_timeout", "No connection became free in time",              \
+      "All connections were in use. `pool` counts them and `holders` says who has held one for "   \
+      "longest.")                                                                                  \
+    X(PROBLEM_QUEUE_FULL, 503, "queue_full", "Too many requests are waiting for a connection",     \
+      "As many requests as the queue may hold are waiting already.")                               \
+    X(PROBLEM_DATABASE_DOWN, 503, "database_unavailable", "The database cannot be used now",       \
+      "It cannot be reached, is starting or stopping, or has no room. GET /pool shows the last "   \
+      "error.")                                                                                    \
+    X(PROBLEM_LOST, 503, "connection_lost", "The connection to the database broke",                \
+      "It broke while the query ran. A read can be tried again; whether a write was carried out "  \
+      "is not known.")                                                                             \
+    X(PROBLEM_QUERY_TIMEOUT, 504, "query_timed_out", "The query took too long",                    \
+      "It was cancelled at the database when its time was over.")
+
+typedef enum problem_kind {
+#define X(name, status, word, title, meaning) name,
+    PROBLEMS(X)
+#undef X
+        PROBLEM_COUNT
+} problem_kind;
+
+int problem_status(problem_kind kind);
+const char *problem_word(problem_kind kind);
+const char *problem_title(problem_kind kind);
+const char *problem_meaning(problem_kind kind);
+
+/* Which problem an error of the server is. `read_only`: the request only reads. */
+problem_kind problem_of_sqlstate(const char *sqlstate, bool read_only);
+
+/* One problem as a client is told it. NULL or "" where there is nothing to say. */
+typedef struct problem {
+    problem_kind kind;
+    const char *code; /* SQLSTATE; NULL: the problem's own word */
+    const char *detail;
+    const char *hint;
+    const char *parameter; /* the name of the one at fault */
+    const char *sql;       /* only where it may be shown */
+    const char *instance;  /* the request's path as it was sent */
+    const char *request_id;
+    bool retryable;
+} problem;
+
+/* The problem as a JSON object, without its closing brace, so that more can follow. */
+void problem_open(buffer *out, const problem *p);
+
+#endif

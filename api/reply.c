@@ -1,0 +1,343 @@
+/* reply.c: the answers that a handler can give. */
+#include "reply.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "encode.h"
+
+#define JSON         "application/json"
+#define PROBLEM_JSON "application/problem+json"
+
+/* ---- Plain answers ---- */
+
+void weir_reply_body(weir_request *req, int status, const char *content_type)
+{
+    req->status = status;
+    req->content_type = content_type;
+}
+
+void weir_reply_text(weir_request *req, int status, const char *text)
+{
+    req->out.length = 0;
+    buffer_text(&req->out, text);
+    weir_reply_body(req, status, "text/plain; charset=utf-8");
+}
+
+void reply_allow(weir_request *req, uint32_t methods)
+{
+    size_t length = 0;
+
+    *req->allow = '\0';
+    for (int m = 0; m < METHOD_COUNT; m++) {
+        if (!(methods & 1u << m))
+            continue;
+        const char *name = m == METHOD_GET ? "GET, HEAD" : query_method_name((query_method)m);
+        length += (size_t)snprintf(req->allow + length, sizeof req->allow - length, "%s%s",
+                                   length ? ", " : "", name);
+        assert(length < sizeof req->allow);
+    }
+}
+
+/* ---- Problems ---- */
+
+void weir_reply_problem(weir_request *req, problem p)
+{
+    const char *code = p.code && *p.code ? p.code : problem_word(p.kind);
+
+    p.instance = req->path;
+    p.request_id = req->request_id;
+    snprintf(req->code, sizeof req->code, "%s", code);
+    free(req->message);
+    req->message = p.detail ? strdup(p.detail) : NULL; /* for the log only */
+    req->out.length = 0;
+    problem_open(&req->out, &p);
+    req->open_object = true;
+    req->tell_pool = req->trace;
+    weir_reply_body(req, problem_status(p.kind), PROBLEM_JSON);
+}
+
+void weir_reply_error(weir_request *req, problem_kind kind, const char *format, ...)
+{
+    char detail[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof detail, format, arguments);
+    va_end(arguments);
+    weir_reply_problem(req, (problem){.kind = kind, .detail = detail});
+}
+
+/* Whole seconds until it is worth trying again: what the pool expects, at least one, and up to
+ * twice that, so that those who were refused together do not come back together. */
+static uint32_t retry_after(weir_request *req)
+{
+    uint64_t base = weir_pool_expected_wait(req->pool) / WEIR_S(1) + 1;
+    if (base > 60)
+        base = 60;
+    return (uint32_t)(base + id_source_next(&req->lane->ids) % (base + 1));
+}
+
+/* Who has held connections for longest, and so keeps others waiting. */
+static void tell_holders(weir_request *req)
+{
+    weir_lease_info holders[3];
+    uint32_t count = weir_pool_leases(req->pool, holders, 3);
+
+    buffer_text(&req->out, ",\"holders\":[");
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_text(&req->out, i ? ",{\"label\":" : "{\"label\":");
+        buffer_json_text(&req->out, holders[i].label);
+        buffer_text(&req->out, ",\"age_ms\":");
+        buffer_ms(&req->out, holders[i].age_ns);
+        buffer_printf(&req->out, ",\"backend_pid\":%d,\"running\":%s}", holders[i].backend_pid,
+                      holders[i].running ? "true" : "false");
+    }
+    buffer_char(&req->out, ']');
+}
+
+static uint64_t waited_ns(const weir_request *req)
+{
+    const weir_timings *t = &req->timings;
+    if (!t->asked_ns)
+        return 0;
+    return (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
+}
+
+static void describe_timeout(const weir_request *req, const weir_pool_gauge *gauge, char *text,
+                             size_t size)
+{
+    snprintf(text, size,
+             "No connection became free within %.0f ms: %u of %u are in use, and %u other requests "
+             "are waiting.",
+             (double)waited_ns(req) / 1e6, gauge->in_use, gauge->max, gauge->waiting);
+}
+
+/* What the client may know of a database that cannot be reached: its words name hosts and users. */
+static void describe_outage(const weir_request *req, char *text, size_t size)
+{
+    weir_error last;
+
+    weir_pool_connect_error(req->pool, &last);
+    if (req->lane->api->expose_sql && last.code)
+        snprintf(text, size, "No connection could be made within %.0f ms: %s",
+                 (double)waited_ns(req) / 1e6, last.message);
+    else
+        snprintf(text, size, "No connection to the database could be made within %.0f ms.",
+                 (double)waited_ns(req) / 1e6);
+}
+
+static problem_kind refusal(int error)
+{
+    switch (error) {
+    case WEIR_ETIMEDOUT: return PROBLEM_POOL_TIMEOUT;
+    case WEIR_EQUEUEFULL: return PROBLEM_QUEUE_FULL;
+    case WEIR_ECONNECT: return PROBLEM_DATABASE_DOWN;
+    case WEIR_ECLOSED:
+    case WEIR_ECANCELED: return PROBLEM_DRAINING;
+    case WEIR_ENOMEM: return PROBLEM_OVERLOADED;
+    default: return PROBLEM_INTERNAL;
+    }
+}
+
+void weir_reply_refused(weir_request *req, int error)
+{
+    char detail[512];
+    weir_pool_gauge gauge;
+    problem p = {.kind = refusal(error), .detail = detail, .retryable = true};
+
+    weir_pool_gauge_read(req->pool, &gauge);
+    if (error == WEIR_ETIMEDOUT)
+        describe_timeout(req, &gauge, detail, sizeof detail);
+    else if (error == WEIR_ECONNECT)
+        describe_outage(req, detail, sizeof detail);
+    else
+        snprintf(detail, sizeof detail, "No connection was granted: %s.", weir_strerror(error));
+    weir_reply_problem(req, p);
+    req->retry_after = retry_after(req);
+    req->tell_pool = true;
+    tell_holders(req);
+}
+
+static bool reads_only(const weir_request *req)
+{
+    return req->statement->read_only;
+}
+
+/* The server's own words. Its SQLSTATE decides. */
+static void reply_server_error(weir_request *req, const weir_error *error)
+{
+    char detail[sizeof error->message + sizeof error->detail + 4];
+    problem_kind kind = problem_of_sqlstate(error->sqlstate, reads_only(req));
+    bool again = kind == PROBLEM_CONTENDED || kind == PROBLEM_DATABASE_DOWN || error->retryable;
+
+    snprintf(detail, sizeof detail, "%s%s%s", error->message, *error->detail ? ": " : "",
+             error->detail);
+    weir_reply_problem(req,
+                       (problem){.kind = kind,
+                                 .code = error->sqlstate,
+                                 .detail = detail,
+                                 .hint = error->hint,
+                                 .sql = req->lane->api->expose_sql ? req->statement->sql : NULL,
+                                 .retryable = again});
+    if (kind == PROBLEM_READ_ONLY)
+        reply_allow(req, req->allowed & ~(1u << METHOD_GET));
+    if (problem_status(kind) == 503)
+        req->retry_after = retry_after(req);
+}
+
+void weir_reply_failed(weir_request *req, const weir_lease *lease, int error)
+{
+    problem p = {.sql = req->lane->api->expose_sql ? req->statement->sql : NULL};
+    char detail[128];
+
+    switch (error) {
+    case WEIR_EQUERY: reply_server_error(req, weir_lease_error(lease)); return;
+    case WEIR_ETIMEDOUT:
+        p.kind = PROBLEM_QUERY_TIMEOUT;
+        snprintf(detail, sizeof detail, "The query was cancelled after %.0f ms.",
+                 (double)req->query_timeout_ns / 1e6);
+        break;
+    case WEIR_ELOST:
+        p.kind = PROBLEM_LOST;
+        p.code = weir_lease_error(lease)->sqlstate;
+        p.retryable = reads_only(req);
+        snprintf(
+            detail, sizeof detail, "%s",
+            reads_only(req)
+                ? "The connection broke while the query ran."
+                : "The connection broke while the query ran: whether it was carried out is not "
+                  "known.");
+        break;
+    case WEIR_ECANCELED:
+        p.kind = PROBLEM_DRAINING;
+        p.retryable = reads_only(req);
+        snprintf(detail, sizeof detail, "The query was cancelled because the service is stopping.");
+        break;
+    default:
+        p.kind = error == WEIR_ENOMEM ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL;
+        snprintf(detail, sizeof detail, "The query could not be run: %s.", weir_strerror(error));
+    }
+    p.detail = detail;
+    weir_reply_problem(req, p);
+    if (req->status == 503)
+        req->retry_after = retry_after(req);
+}
+
+/* ---- Rows ---- */
+
+void weir_reply_result(weir_request *req, weir_result **result)
+{
+    if (req->query->returns == RETURNS_ROW && weir_result_rows(*result) == 0) {
+        weir_reply_error(req, PROBLEM_NO_ROW, "The query found no row.");
+        return;
+    }
+    req->result = *result;
+    *result = NULL;
+    req->open_object = req->tell_pool = true;
+    weir_reply_body(req, 200, JSON);
+}
+
+static void encode_result(weir_request *req)
+{
+    const shape_set *shapes = query_set_shapes(req->queries->set);
+    const weir_result *result = req->result;
+    buffer *out = &req->out;
+
+    switch (req->query->returns) {
+    case RETURNS_ROWS:
+        buffer_text(out, "{\"rows\":");
+        encode_rows(out, result, shapes);
+        buffer_text(out, ",\"count\":");
+        buffer_uint(out, weir_result_rows(result));
+        return;
+    case RETURNS_ROW:
+        buffer_text(out, "{\"row\":");
+        encode_row(out, result, 0, shapes);
+        return;
+    case RETURNS_COUNT:
+        buffer_text(out, "{\"count\":");
+        buffer_uint(out, weir_result_affected(result));
+        return;
+    }
+}
+
+/* ---- The end of a JSON object: what the pool had to do with it ---- */
+
+static void tell_lifecycle(weir_request *req)
+{
+    const weir_timings *t = &req->timings;
+    const struct {
+        const char *event;
+        uint64_t at_ns;
+    } steps[] = {
+        {"lease.requested", t->asked_ns},    {"lease.queued", t->queued_ns},
+        {"connection.opened", t->opened_ns}, {"lease.granted", t->granted_ns},
+        {"query.sent", t->sent_ns},          {"query.first_row", t->answered_ns},
+        {"query.done", t->done_ns},          {"lease.released", t->released_ns},
+    };
+    bool first = true;
+
+    buffer_text(&req->out, ",\"lifecycle\":[");
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (!steps[i].at_ns)
+            continue;
+        buffer_text(&req->out, first ? "{\"event\":" : ",{\"event\":");
+        buffer_json_text(&req->out, steps[i].event);
+        buffer_text(&req->out, ",\"at_ms\":");
+        buffer_ms(&req->out, steps[i].at_ns > req->began_ns ? steps[i].at_ns - req->began_ns : 0);
+        buffer_char(&req->out, '}');
+        first = false;
+    }
+    buffer_char(&req->out, ']');
+}
+
+static void number(buffer *out, const char *name, uint64_t value)
+{
+    buffer_text(out, name);
+    buffer_uint(out, value);
+}
+
+static void tell_pool(weir_request *req)
+{
+    const weir_timings *t = &req->timings;
+    buffer *out = &req->out;
+    weir_pool_gauge gauge;
+
+    weir_pool_gauge_read(req->pool, &gauge);
+    buffer_text(out, ",\"pool\":{\"name\":");
+    buffer_json_text(out, weir_pool_name(req->pool));
+    if (t->connection)
+        number(out, ",\"connection\":", t->connection);
+    buffer_text(out, t->granted_ns ? ",\"wait_ms\":" : ",\"waited_ms\":");
+    buffer_ms(out, waited_ns(req));
+    if (t->granted_ns) {
+        buffer_text(out, ",\"query_ms\":");
+        buffer_ms(out, t->query_ns);
+    }
+    number(out, ",\"size\":", gauge.size);
+    number(out, ",\"max\":", gauge.max);
+    number(out, ",\"in_use\":", gauge.in_use);
+    number(out, ",\"idle\":", gauge.idle);
+    number(out, ",\"waiting\":", gauge.waiting);
+    if (req->trace)
+        tell_lifecycle(req);
+    buffer_char(out, '}');
+}
+
+void reply_seal(weir_request *req)
+{
+    if (req->result) {
+        encode_result(req);
+        weir_result_free(req->result);
+        req->result = NULL;
+    }
+    if (!req->open_object)
+        return;
+    if (req->tell_pool)
+        tell_pool(req);
+    buffer_text(&req->out, "}\n");
+    req->open_object = false;
+}

@@ -1,0 +1,34 @@
+/* reply.h: the answers that a handler can give. Each ends what the handler has to say. */
+#ifndef WEIR_REPLY_H
+#define WEIR_REPLY_H
+
+#include "problem.h"
+#include "request.h"
+
+/* A query's result, in the form that its @returns asks for. Takes the result over: it is encoded
+ * once the lease has been given back. */
+void weir_reply_result(weir_request *req, weir_result **result);
+
+/* Why weir_acquire gave no lease: with who holds the pool and when to try again. */
+void weir_reply_refused(weir_request *req, int error);
+
+/* Why a query on the lease failed. */
+void weir_reply_failed(weir_request *req, const weir_lease *lease, int error);
+
+/* A problem of any kind; what belongs to the request is filled in here. */
+void weir_reply_problem(weir_request *req, problem p);
+/* The same, of a kind that a sentence explains well enough. */
+void weir_reply_error(weir_request *req, problem_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A body that has been built in req->out. `content_type` must stay valid. */
+void weir_reply_body(weir_request *req, int status, const char *content_type);
+void weir_reply_text(weir_request *req, int status, const char *text);
+
+/* Encodes the result and closes the JSON object. On the loop's own stack, after the handler. */
+void reply_seal(weir_request *req);
+
+/* The header Allow for a set of methods, bits 1 << query_method. */
+void reply_allow(weir_request *req, uint32_t methods);
+
+#endif

@@ -1,0 +1,304 @@
+/* request.c: one HTTP request, from its first line to the last byte of its answer. */
+#include "request.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "reply.h"
+
+/* How much of a body that is too large is read and thrown away, so that its sender gets to read the
+ * answer: one who is cut off in the middle mostly does not. */
+#define LINGER_MAX ((size_t)8 << 20)
+
+void request_list_append(request_list *list, weir_request *req)
+{
+    req->prev = list->last;
+    req->next = NULL;
+    *(list->last ? &list->last->next : &list->first) = req;
+    list->last = req;
+}
+
+void request_list_remove(request_list *list, weir_request *req)
+{
+    *(req->prev ? &req->prev->next : &list->first) = req->next;
+    *(req->next ? &req->next->prev : &list->last) = req->prev;
+    req->next = req->prev = NULL;
+}
+
+const char *request_header(const weir_request *req, const char *name)
+{
+    return MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, name);
+}
+
+bool request_accepts(const weir_request *req, const char *media_type)
+{
+    const char *accept = request_header(req, MHD_HTTP_HEADER_ACCEPT);
+    return accept && strcasestr(accept, media_type) != NULL;
+}
+
+/* ---- Beginning ---- */
+
+static const struct {
+    const char *name;
+    query_method method;
+} methods[] = {
+    {"GET", METHOD_GET},       {"HEAD", METHOD_GET},    {"POST", METHOD_POST},
+    {"PUT", METHOD_PUT},       {"PATCH", METHOD_PATCH}, {"DELETE", METHOD_DELETE},
+    {"OPTIONS", METHOD_COUNT},
+};
+
+static void know_method(weir_request *req, const char *name)
+{
+    req->method = METHOD_COUNT;
+    req->method_name = "_OTHER";
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (strcmp(name, methods[i].name) == 0) {
+            req->method = methods[i].method;
+            req->method_name = methods[i].name;
+        }
+}
+
+/* A proxy's form of the request line names the host: what follows is the path. */
+static const char *path_of(const char *url)
+{
+    if (strncasecmp(url, "http://", 7) != 0)
+        return url;
+    const char *slash = strchr(url + 7, '/');
+    return slash ? slash : "/";
+}
+
+static weir_request *begin(listener *l, struct MHD_Connection *connection, const char *url,
+                           const char *method)
+{
+    weir_request *req = malloc(sizeof *req);
+    if (!req)
+        return NULL;
+    /* The ids at its end are strings, filled in below. */
+    memset(req, 0, offsetof(weir_request, request_id));
+    req->lane = l->lane;
+    req->listener = l;
+    req->connection = connection;
+    req->began_ns = weir_now();
+    req->path = path_of(url);
+    req->route = "";
+    req->pool = l->lane->api->pool;
+    know_method(req, method);
+    request_id_choose(request_header(req, "X-Request-Id"), &l->lane->ids, req->request_id);
+    traceparent_choose(request_header(req, "traceparent"), &l->lane->ids, req->traceparent);
+    server_request_began(l->lane);
+    return req;
+}
+
+static void request_free(weir_request *req)
+{
+    assert(req->step != REQUEST_RUNNING);
+    free(req->body);
+    free(req->message);
+    bound_free(&req->bound);
+    weir_result_free(req->result);
+    buffer_free(&req->out);
+    lane_queries_unref(req->queries);
+    free(req);
+}
+
+/* ---- Its body ---- */
+
+static bool announces_too_much(const weir_request *req)
+{
+    const char *length = request_header(req, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length && strtoull(length, NULL, 10) > req->lane->api->body_max;
+}
+
+/* Whether to answer a body that is too large before it comes: when its sender waits to be asked for
+ * it, or when there is more than anybody would read just to throw it away. */
+static bool refuse_unread(const weir_request *req)
+{
+    const char *length = request_header(req, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return request_header(req, MHD_HTTP_HEADER_EXPECT) ||
+           strtoull(length, NULL, 10) > req->lane->api->body_max + LINGER_MAX;
+}
+
+static void refuse_body(weir_request *req)
+{
+    req->close = true;
+    weir_reply_error(req, PROBLEM_TOO_LARGE, "The body may have up to %zu bytes.",
+                     req->lane->api->body_max);
+}
+
+static void drop_body(weir_request *req)
+{
+    free(req->body);
+    req->body = NULL;
+    req->body_length = req->body_capacity = 0;
+    req->too_large = true;
+}
+
+/* False: no more of it will be read. */
+static bool take_body(weir_request *req, const char *bytes, size_t length)
+{
+    size_t max = req->lane->api->body_max;
+
+    req->body_seen += length;
+    if (!req->too_large && req->body_seen > max)
+        drop_body(req);
+    if (req->too_large)
+        return req->body_seen <= max + LINGER_MAX;
+    if (req->body_length + length > req->body_capacity) {
+        size_t capacity = req->body_capacity ? req->body_capacity * 2 : 1024;
+        while (capacity < req->body_length + length)
+            capacity *= 2;
+        char *body = realloc(req->body, capacity);
+        if (!body)
+            return false;
+        req->body = body;
+        req->body_capacity = capacity;
+    }
+    memcpy(req->body + req->body_length, bytes, length);
+    req->body_length += length;
+    return true;
+}
+
+/* ---- libmicrohttpd's calls ---- */
+
+enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **context)
+{
+    weir_request *req = *context;
+
+    if (!req) {
+        *context = req = begin(arg, connection, url, method);
+        if (!req)
+            return MHD_NO;
+        req->too_large = announces_too_much(req);
+        if (req->too_large && refuse_unread(req)) {
+            refuse_body(req);
+            request_answer(req);
+        }
+        return MHD_YES;
+    }
+    if (*upload_size > 0) {
+        bool more = take_body(req, upload, *upload_size);
+        *upload_size = 0;
+        return more ? MHD_YES : MHD_NO;
+    }
+    /* Called again after a resume only if the answer could not be made: that ends the connection.
+     */
+    if (req->step != REQUEST_RECEIVING)
+        return MHD_NO;
+    if (!req->too_large) {
+        route_request(req);
+    } else {
+        refuse_body(req);
+        request_answer(req);
+    }
+    return MHD_YES;
+}
+
+static void report(const weir_request *req, int status)
+{
+    const weir_api *api = req->lane->api;
+    const weir_timings *t = &req->timings;
+    uint64_t duration_ns = weir_now() - req->began_ns;
+
+    metrics_request(req->lane->metrics, req->route, req->method_name, status, duration_ns);
+    if (!api->on_request)
+        return;
+    weir_request_record record = {
+        .method = req->method_name,
+        .route = req->route,
+        .status = status,
+        .duration_ns = duration_ns,
+        .wait_ns = t->granted_ns ? t->granted_ns - t->asked_ns : 0,
+        .query_ns = t->query_ns,
+        .bytes = req->bytes,
+        .request_id = req->request_id,
+        .traceparent = req->traceparent,
+        .code = *req->code ? req->code : NULL,
+        .message = req->message,
+        .label = req->scope.label,
+    };
+    api->on_request(api->arg, &record);
+}
+
+void request_completed(void *arg, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode how)
+{
+    weir_request *req = *context;
+    if (!req)
+        return;
+    /* While its task runs the connection is suspended, and libmicrohttpd leaves it alone. */
+    assert(req->step != REQUEST_RUNNING);
+
+    bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
+    api_lane *lane = req->lane;
+    report(req, answered ? req->status : 499);
+    *context = NULL;
+    request_free(req);
+    server_request_ended(lane);
+}
+
+/* ---- Its answer ---- */
+
+static void header(struct MHD_Response *response, const char *name, const char *value)
+{
+    MHD_add_response_header(response, name, value);
+}
+
+static void add_headers(const weir_request *req, struct MHD_Response *response)
+{
+    const weir_timings *t = &req->timings;
+    char text[96];
+
+    if (req->content_type)
+        header(response, MHD_HTTP_HEADER_CONTENT_TYPE, req->content_type);
+    header(response, "X-Request-Id", req->request_id);
+    if (t->asked_ns) {
+        uint64_t waited_ns = (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
+        snprintf(text, sizeof text, "acquire;dur=%.3f, query;dur=%.3f", (double)waited_ns / 1e6,
+                 (double)t->query_ns / 1e6);
+        header(response, "Server-Timing", text);
+    }
+    if (req->retry_after) {
+        snprintf(text, sizeof text, "%u", req->retry_after);
+        header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    }
+    if (req->status == MHD_HTTP_METHOD_NOT_ALLOWED || *req->allow)
+        header(response, MHD_HTTP_HEADER_ALLOW, req->allow);
+    if (req->close || atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed))
+        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+/* An answer that memory is too short for is not given: libmicrohttpd will call once more, be told
+ * so, and end the connection. */
+static void queue_answer(weir_request *req)
+{
+    reply_seal(req);
+    if (req->out.failed || !req->status)
+        return;
+    size_t length = 0;
+    char *body = buffer_take(&req->out, &length);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(body);
+        return;
+    }
+    add_headers(req, response);
+    req->bytes = length;
+    MHD_queue_response(req->connection, (unsigned)req->status, response);
+    MHD_destroy_response(response);
+}
+
+void request_answer(weir_request *req)
+{
+    bool suspended = req->step == REQUEST_RUNNING;
+
+    req->step = REQUEST_ANSWERED;
+    if (!req->client_gone)
+        queue_answer(req);
+    if (suspended)
+        MHD_resume_connection(req->connection);
+}

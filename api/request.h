@@ -1,0 +1,106 @@
+/* request.h: one HTTP request, from its first line to the last byte of its answer. */
+#ifndef WEIR_REQUEST_H
+#define WEIR_REQUEST_H
+
+#include "bind.h"
+#include "buffer.h"
+#include "server.h"
+
+typedef enum request_step {
+    REQUEST_RECEIVING,
+    REQUEST_RUNNING,  /* its task runs, libmicrohttpd waits */
+    REQUEST_ANSWERED, /* the answer is libmicrohttpd's */
+} request_step;
+
+typedef struct disconnect_watch disconnect_watch;
+
+/* Freed when both libmicrohttpd and the task have let go. On one lane. */
+struct weir_request {
+    api_lane *lane;
+    listener *listener;
+    struct MHD_Connection *connection; /* NULL once libmicrohttpd has let go */
+    weir_request *next, *prev;         /* in one of the lane's lists */
+    disconnect_watch *watch;           /* NULL: not watched */
+    request_step step;
+    bool client_gone;
+    bool fresh;     /* in the lane's `fresh` list */
+    bool too_large; /* the body; what still comes is thrown away */
+    bool trace;     /* ?_trace=1: the answer tells its lifecycle */
+    bool close;     /* the connection ends with this answer */
+    uint64_t began_ns;
+
+    /* What was asked. Strings are libmicrohttpd's until it lets go. */
+    const char *method_name; /* one of a fixed few, "_OTHER" for the rest */
+    const char *path;        /* as it was sent */
+    query_method method;     /* HEAD is GET; METHOD_COUNT: none that a query could have */
+    char *body;
+    size_t body_length, body_capacity, body_seen;
+
+    /* What answers it. */
+    lane_queries *queries;
+    const query *query;
+    const char *route; /* the pattern; "" when none matched */
+    uint32_t allowed;  /* bits 1 << query_method: what the path takes */
+    weir_task *task;
+    weir_pool *pool;
+    weir_scope scope; /* of its lease */
+    weir_timings timings;
+    bound bound;
+    const weir_statement *statement;
+    const weir_params *params;
+    uint64_t query_timeout_ns;
+
+    /* The answer. */
+    int status;
+    weir_result *result; /* to be encoded */
+    buffer out;
+    const char *content_type;
+    uint32_t retry_after; /* seconds; 0: says nothing */
+    bool open_object;     /* `out` is a JSON object that lacks its end */
+    bool tell_pool;       /* that end is to have a member `pool` */
+    char allow[48];
+    char code[24];  /* of a problem; "": none */
+    char *message;  /* its detail; may be NULL */
+    uint64_t bytes; /* of the body */
+
+    char request_id[REQUEST_ID_MAX + 1];
+    char traceparent[TRACEPARENT_SIZE + 1];
+};
+
+/* libmicrohttpd's callbacks: the access handler, and what it calls when it lets go of a request. */
+enum MHD_Result request_access(void *listener, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **context);
+void request_completed(void *listener, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode how);
+
+/* Hands the answer of a request whose task has ended to libmicrohttpd. On the loop's own stack. */
+void request_answer(weir_request *req);
+/* A header of the request, or NULL. */
+const char *request_header(const weir_request *req, const char *name);
+/* Whether the header Accept names this media type. */
+bool request_accepts(const weir_request *req, const char *media_type);
+
+void request_list_append(request_list *list, weir_request *req);
+void request_list_remove(request_list *list, weir_request *req);
+
+/* ---- route.c ---- */
+
+/* Finds what answers the request: answers at once, or starts a task that will. On the loop's own
+ * stack. */
+void route_request(weir_request *req);
+
+/* ---- What answers: a handler, called as a task ---- */
+
+weir_async void serve_query(weir_request *req);
+
+/* ---- What answers at once, on the loop's own stack ---- */
+
+void serve_livez(weir_request *req);
+void serve_readyz(weir_request *req);
+void serve_metrics(weir_request *req);
+void serve_pool_state(weir_request *req);
+void serve_landing(weir_request *req);
+void serve_problem_page(weir_request *req);
+
+#endif

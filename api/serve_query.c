@@ -1,0 +1,26 @@
+/* serve_query.c: a request that a query answers. */
+#include "reply.h"
+
+/* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
+static weir_async int run(weir_request *req, weir_lease *lease, weir_result **rows)
+{
+    weir_scoped_timeout(limit, req->query_timeout_ns);
+    return weir_query(lease, req->statement, req->params, rows);
+}
+
+weir_async void serve_query(weir_request *req)
+{
+    weir_scoped_lease weir_lease *lease = NULL; /* given back on every path out */
+    int r = weir_acquire(req->pool, &req->scope, &lease);
+    if (r < 0) {
+        weir_reply_refused(req, r); /* 503, with who holds the pool and when to try again */
+        return;
+    }
+    weir_scoped_result weir_result *rows = NULL;
+    r = run(req, lease, &rows);
+    if (r < 0) {
+        weir_reply_failed(req, lease, r);
+        return;
+    }
+    weir_reply_result(req, &rows);
+}

@@ -1,0 +1,124 @@
+/* server.h: HTTP on each lane: what the lanes share, what each has of its own, its listeners. */
+#ifndef WEIR_SERVER_H
+#define WEIR_SERVER_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "api.h"
+#include "metrics.h"
+#include "request_id.h"
+
+typedef struct weir_request weir_request;
+typedef struct api_lane api_lane;
+
+/* One libmicrohttpd daemon on a lane's loop. */
+typedef struct listener {
+    api_lane *lane;
+    struct MHD_Daemon *daemon; /* NULL: there is none */
+    uv_poll_t poll;            /* on the daemon's epoll descriptor */
+    weir_timer timer;          /* when libmicrohttpd wants to run without an event */
+    bool admin;                /* serves probes, metrics and the pool's state, and nothing else */
+    bool started;
+} listener;
+
+/* A query set as one lane holds it; counted by that lane alone. */
+typedef struct lane_queries {
+    query_set *set;
+    uint32_t refs;
+} lane_queries;
+
+/* Requests in a queue or list of a lane. */
+typedef struct request_list {
+    weir_request *first, *last;
+} request_list;
+
+/* The part of the API that lives on one lane. Used on that lane only, but for `requests`. */
+struct api_lane {
+    weir_api *api;
+    weir_lane *lane;
+    listener front, admin;
+    lane_queries *queries; /* NULL: none yet */
+    request_list finished; /* tasks that ended: answered in one batch a tick */
+    request_list fresh;    /* under way for less than 20 ms, oldest first */
+    request_list watched;  /* under way for longer: their clients are watched */
+    weir_timer watch_timer;
+    weir_hook hook; /* answers the finished ones */
+    weir_job job;   /* start, and later close */
+    weir_job cancel_job;
+    metrics_shard *metrics;
+    id_source ids;
+    char *scratch; /* decoded path and arguments of the request at hand; connection_memory bytes */
+    bool closing, stopped;
+    uint32_t handles;        /* whose close callback has not run */
+    _Atomic bool cancelling; /* cancel_job is queued */
+    _Atomic uint32_t requests;
+};
+
+struct weir_api {
+    weir_runtime *runtime;
+    weir_pool *pool;
+    char *token;
+    uint64_t acquire_timeout_ns, query_timeout_ns, idle_timeout_ns;
+    size_t body_max, connection_memory;
+    uint32_t connections_max;
+    bool expose_sql;
+    bool separate_admin; /* probes, metrics and pool state are on a listener of their own */
+    void (*on_request)(void *arg, const weir_request_record *record);
+    void (*on_reload)(void *arg, int error, const query_fault *fault, uint32_t queries);
+    void *arg;
+
+    uint16_t port, admin_port;
+    api_lane **lanes;
+    metrics_shard **shards; /* of all lanes, in order */
+    uint32_t lane_count;
+    _Atomic bool draining;
+
+    /* Whoever waits for the last request, or for the lanes to close. */
+    _Atomic(weir_lane *) waiting_lane;
+    struct weir_wait *wait; /* waiting_lane's; NULL: nobody waits */
+    _Atomic bool woken;     /* wake_job is queued */
+    weir_job wake_job;
+    uint32_t lanes_open; /* on waiting_lane */
+};
+
+/* ---- listener.c ---- */
+
+/* Takes a bound, listening socket over. WEIR_EIO, WEIR_ENOMEM: then it is closed. */
+int listener_open(listener *l, api_lane *lane, int fd, bool admin);
+/* Serves, from now on. On the lane. */
+void listener_start(listener *l);
+/* Closes all clients; no request may be under way. On the lane. */
+void listener_stop(listener *l);
+/* Lets libmicrohttpd do what there is to do. On the loop's own stack. */
+void listener_run(listener *l);
+
+/* ---- server.c ---- */
+
+/* A request has begun; it has been answered in full, or its client is gone. */
+void server_request_began(api_lane *lane);
+void server_request_ended(api_lane *lane);
+
+/* A handle counted in lane->handles is closed. */
+void server_lane_released(api_lane *lane);
+
+lane_queries *lane_queries_ref(api_lane *lane); /* NULL when none are installed */
+void lane_queries_unref(lane_queries *queries); /* takes NULL */
+
+/* ---- address.c ---- */
+
+/* Makes a listening socket for `host:port`; with *port not 0 that port takes the address's place.
+ * `shared`: further sockets may be bound to it. The port in use goes to *port. WEIR_EINVAL,
+ * WEIR_EIO, with one line in `why`. */
+int address_listen(const char *address, bool shared, uint16_t *port, int *fd, char *why,
+                   size_t why_size);
+
+/* ---- disconnect.c ---- */
+
+/* The request's task runs: see that its client stays. */
+void disconnect_expect(weir_request *req);
+/* It no longer does. */
+void disconnect_forget(weir_request *req);
+
+#endif
