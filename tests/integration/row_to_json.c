@@ -19,6 +19,7 @@ enum { ANYARRAY_OID = 2277, RECORD_OID = 2249, SEED = 20240229, ROUNDS = 1500 };
 
 static postgres_server *server;
 static PGconn *session;
+static uint32_t cast_oid; /* of a type that has a cast to json */
 
 /* ---- Talking to the server ---- */
 
@@ -108,7 +109,7 @@ static shape_set *load_shapes(const uint32_t *oids, uint32_t count)
 /* ---- The oracle ---- */
 
 /* The query's columns as a row that row_to_json can tell by the text form alone: an anyarray as
- * text[], a record as text. */
+ * text[], a record, and what is cast to json by a function, as text. */
 static char *oracle_query(const char *sql)
 {
     buffer text = {0}, row = {0};
@@ -117,9 +118,10 @@ static char *oracle_query(const char *sql)
     PGresult *r = run(text.data);
     for (int c = 0; c < PQnfields(r); c++) {
         char *name = PQescapeIdentifier(session, PQfname(r, c), strlen(PQfname(r, c)));
-        const char *cast = PQftype(r, c) == ANYARRAY_OID ? "::text::text[]"
-                           : PQftype(r, c) == RECORD_OID ? "::text"
-                                                         : "";
+        Oid type = PQftype(r, c);
+        const char *cast = type == ANYARRAY_OID                     ? "::text::text[]"
+                           : type == RECORD_OID || type == cast_oid ? "::text"
+                                                                    : "";
         buffer_printf(&row, "%st.%s%s as %s", c > 0 ? "," : "", name, cast, name);
         PQfreemem(name);
     }
@@ -367,6 +369,13 @@ static void an_anonymous_row_is_a_string(void **state)
     assert_int_equal(compare("select row(1, 'a b', null) as r, array[row(1,2)]::text[] as rr"), 1);
 }
 
+static void what_a_function_casts_to_json_is_a_string(void **state)
+{
+    cast_oid = count_of("select 'shade'::regtype::oid", NULL);
+    assert_int_equal(compare("select 'light'::shade as s, 1 as i"), 1);
+    cast_oid = 0;
+}
+
 /* ---- Anything ---- */
 
 /* A text of what quoting and escaping trip over, the same for the same seed. */
@@ -458,6 +467,7 @@ int main(void)
         cmocka_unit_test(whole_rows_as_columns_become_objects),
         cmocka_unit_test(columns_of_any_name_and_none_at_all),
         cmocka_unit_test(an_anonymous_row_is_a_string),
+        cmocka_unit_test(what_a_function_casts_to_json_is_a_string),
         cmocka_unit_test(random_texts_survive_every_nesting),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
