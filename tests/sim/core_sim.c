@@ -388,7 +388,7 @@ static core_options some_options(sim *s)
         .validate_after_ns = percent(s, 15) ? 0 : some_time(s, 0, WEIR_MS(50), 30),
         .check_timeout_ns = pick(s, WEIR_MS(1), WEIR_MS(50)),
         .idle_timeout_ns = some_time(s, WEIR_MS(5), WEIR_S(1), 20),
-        .max_lifetime_ns = some_time(s, WEIR_MS(50), WEIR_S(5), 20),
+        .max_lifetime_ns = some_time(s, WEIR_MS(big ? 2000 : 50), WEIR_S(5), 20),
         .cancel_grace_ns = pick(s, WEIR_MS(1), WEIR_MS(50)),
         .backoff_base_ns = pick(s, WEIR_MS(1), WEIR_MS(20)),
         .backoff_max_ns = pick(s, WEIR_MS(5), WEIR_MS(100)),
