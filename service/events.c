@@ -47,13 +47,31 @@ static log_field field_span(const char *name, uint64_t value_ns)
     return value_ns ? field_ms(name, value_ns) : field_text(name, NULL);
 }
 
+/* What to say where the event has no words of its own. */
+static const char *const sentences[WEIR_EVENT_COUNT] = {
+    [WEIR_POOL_OPENED] = "the pool is open",
+    [WEIR_POOL_DRAINING] = "the pool closes as its leases come back",
+    [WEIR_POOL_CLOSED] = "the pool is closed",
+    [WEIR_CONNECTION_DIALING] = "connecting",
+    [WEIR_CONNECTION_OPENED] = "connected",
+    [WEIR_CONNECTION_FAILED] = "could not connect",
+    [WEIR_CONNECTION_RETIRED] = "disconnected",
+    [WEIR_LEASE_GRANTED] = "got a connection",
+    [WEIR_LEASE_RELEASED] = "gave its connection back",
+    [WEIR_LEASE_TIMED_OUT] = "waited too long for a connection",
+    [WEIR_LEASE_REFUSED] = "was refused a connection",
+    [WEIR_LEASE_CANCELLED] = "gave up waiting for a connection",
+    [WEIR_QUERY_CANCELLED] = "stopping a query at the server",
+    [WEIR_QUERY_FAILED] = "the query failed",
+    [WEIR_SERVER_NOTICE] = "the server says something",
+};
+
 static const char *event_message(const weir_event *event)
 {
     if (event->message && *event->message)
         return event->message;
-    if (event->error)
-        return weir_strerror(event->error);
-    return "";
+    const char *sentence = sentences[event->kind];
+    return sentence ? sentence : weir_event_name(event->kind);
 }
 
 static const char *text_or_null(const char *text)
