@@ -9,6 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Whether frames are several times their usual size, for the sake of a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FIBER_FRAMES_SWOLLEN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FIBER_FRAMES_SWOLLEN 1
+#endif
+#endif
+
 typedef struct fiber {
     void *here;  /* where fiber_resume goes on */
     void *there; /* where fiber_suspend goes back to */

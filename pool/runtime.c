@@ -5,7 +5,11 @@
 #include "fatal.h"
 #include "lane.h"
 
-#define STACK_SIZE    (64u * 1024u)
+#ifdef FIBER_FRAMES_SWOLLEN
+#define STACK_SIZE (256u * 1024u)
+#else
+#define STACK_SIZE (64u * 1024u)
+#endif
 #define STACKS_CACHED 256u
 #define LANES_MAX     1024u
 
@@ -200,9 +204,13 @@ void weir_runtime_close(weir_runtime *runtime)
     for (uint32_t i = 0; i < opened; i++)
         lane_close(&runtime->lanes[i], lane_closed);
     run_until_closed(runtime);
-    for (uint32_t i = 0; i < opened; i++)
+    for (uint32_t i = 0; i < opened; i++) {
+        /* What a driver left to the threadpool, such as a name's look-up, ends by itself. */
+        while (uv_run(&runtime->loops[i], UV_RUN_DEFAULT) != 0)
+            ;
         if (uv_loop_close(&runtime->loops[i]) < 0)
             fatal("weir_runtime_close: handles are still open on a lane's loop");
+    }
     free_runtime(runtime);
 }
 
@@ -215,11 +223,20 @@ typedef struct program {
     int result;
 } program;
 
+static void stop(void *arg)
+{
+    weir_runtime_stop(arg);
+}
+
 static int run_program(void *arg)
 {
     program *p = arg;
-    p->result = p->fn(p->arg);
-    weir_runtime_stop(p->runtime);
+    /* Deferred first, so that it comes after all that `fn` defers. */
+    p->result = weir_defer(stop, p->runtime);
+    if (p->result < 0)
+        stop(p->runtime);
+    else
+        p->result = p->fn(p->arg);
     return 0;
 }
 

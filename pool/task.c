@@ -64,6 +64,8 @@ static void live(void *arg)
 {
     weir_task *task = arg;
     task->result = task->fn(task->arg);
+    if (task->scope)
+        fatal("a task ended inside a scope that it entered and did not leave");
     while (task->deferred) {
         deferred *d = task->deferred;
         task->deferred = d->next;

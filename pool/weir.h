@@ -159,7 +159,9 @@ typedef struct weir_job {
 } weir_job;
 
 /* Queues a job on a lane: it runs on the lane's own stack, never inside this call. `push` is for
- * the lane's own thread, `post` for any thread. Jobs of one caller run in the order given. */
+ * the lane's own thread, `post` for any thread. Jobs of one caller run in the order given. What is
+ * pushed holds a caller's loop until it has run; what is posted does not, since only the loop's own
+ * thread may say so. */
 WEIR_PUBLIC void weir_lane_push(weir_lane *lane, weir_job *job);
 WEIR_PUBLIC void weir_lane_post(weir_lane *lane, weir_job *job);
 
