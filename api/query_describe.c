@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bind_text.h"
+#include "shape_catalog.h"
 #include "utf8.h"
 
 typedef struct oid_list {
@@ -197,13 +198,30 @@ static int check_fallbacks(const query *q, query_fault *fault)
     return 0;
 }
 
+/* The server's catalog is asked only when there is a type that is not built in. */
+static int load_shapes(weir_lease *lease, const oid_list *list, shape_set **shapes,
+                       query_fault *fault)
+{
+    uint32_t i = 0;
+    while (i < list->count && (list->oids[i] == 0 || shape_builtin(list->oids[i])))
+        i++;
+    int status = i < list->count ? shape_set_load(lease, list->oids, list->count, shapes) : 0;
+    if (status != 0) {
+        fault->file[0] = '\0';
+        query_fail(fault, 0, "the types that the queries use could not be read: %s",
+                   status == WEIR_EQUERY ? weir_lease_error(lease)->message
+                                         : weir_strerror(status));
+    }
+    return status;
+}
+
 static int describe_all(query **queries, uint32_t count, weir_lease *lease, oid_list *list,
                         shape_set **shapes, query_fault *fault)
 {
     int status = 0;
     for (uint32_t i = 0; status == 0 && i < count; i++)
         status = describe(queries[i], lease, list, fault);
-    return status == 0 ? shape_set_load(lease, list->oids, list->count, shapes) : status;
+    return status == 0 ? load_shapes(lease, list, shapes, fault) : status;
 }
 
 int queries_describe(query **queries, uint32_t count, weir_lease *lease, shape_set **shapes,

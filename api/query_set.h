@@ -22,6 +22,8 @@ void query_set_unref(query_set *set);     /* any thread; takes NULL */
 
 uint32_t query_set_count(const query_set *set);
 const query *query_set_at(const query_set *set, uint32_t index);
+/* For shape_of and encode_…; NULL while not described, and when built-in types are all there are.
+ */
 const shape_set *query_set_shapes(const query_set *set);
 
 /* A path parameter's value, as it stands in the URL after percent-decoding. Points into the
