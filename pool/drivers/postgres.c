@@ -30,8 +30,8 @@ static void dial(weir_connection *c)
 static void close_connection(weir_connection *c)
 {
     session *s = session_of(c);
-    watch_close(s->watch);
     dial_abandon(s);
+    watch_close(s->watch);
     if (s->activity == ACTIVITY_OPERATION) /* the server would go on for nobody */
         canceller_start(s->canceller);
     canceller_leave(s->canceller);

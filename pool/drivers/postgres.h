@@ -37,6 +37,10 @@ typedef struct server_options {
     server_host *hosts;  /* in the order given */
     uint32_t host_count; /* at least 1 */
     uint32_t statements_max;
+    /* A host that swallows a dial until the pool's timeout would swallow the next one too: for a
+     * while, later dials begin behind it. */
+    atomic_uint skip; /* of all addresses, in order, around the end */
+    _Atomic uint64_t skip_until_ns;
     bool wants_primary; /* target_session_attrs asks for a server that can be written to */
 } server_options;
 
@@ -64,7 +68,9 @@ prepared *statements_find(statements *all, const char *sql);
 /* A new one with a name never used before in this session, not yet known to statements_find. NULL
  * when out of memory. */
 prepared *statements_make(statements *all, const char *sql);
-/* The server has prepared it: found from now on. The least recently used beyond `max` is doomed. */
+/* Dooms the least recently used where there are as many as there may be. */
+void statements_make_room(statements *all);
+/* The server has prepared it: found from now on. */
 void statements_add(statements *all, prepared *p);
 /* Not to be found any more, but still known to the server. */
 void statements_doom(statements *all, prepared *p);
@@ -125,11 +131,12 @@ typedef struct resolution resolution;
 
 typedef struct session {
     weir_connection *c;
-    const server_options *options;
+    server_options *options;
     PGconn *pg;
     watch *watch;
     activity activity;
     resolution *resolution; /* while names are looked up */
+    uint32_t skipped;       /* of the addresses, in this dial */
     canceller *canceller;
     flight flight;
     statements statements;
@@ -151,7 +158,7 @@ static inline session *session_of(const weir_connection *c)
 
 /* Then connection_up or connection_down. */
 void dial_begin(session *s);
-/* Forgets name look-ups still under way. */
+/* Forgets name look-ups still under way. A dial that is not through is taken to have timed out. */
 void dial_abandon(session *s);
 
 /* ---- The wire (postgres_flight.c) ---- */
@@ -205,9 +212,10 @@ void canceller_leave(canceller *k);
 
 /* What the server said in a failed result. */
 void error_of_result(weir_error *e, const PGresult *result);
-/* What libpq says of a connection that is lost, respectively could not be made. */
+/* What libpq says of a connection that is lost. */
 void error_of_loss(weir_error *e, PGconn *pg);
-void error_of_dial(weir_error *e, PGconn *pg);
+/* What libpq says, in its verbose words, of one that could not be made. */
+void error_of_dial(weir_error *e, const char *text);
 /* Sets code and message; the rest is empty. */
 void error_set(weir_error *e, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

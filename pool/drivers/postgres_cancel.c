@@ -10,6 +10,7 @@
 /* Not in the session: a request under way may outlive it. */
 struct canceller {
     session *session; /* NULL: gone */
+    uv_loop_t *loop;  /* where it asks */
     bool wanted;      /* something still runs that is to stop */
     bool busy;        /* a request is under way */
     uint64_t pause_ns;
@@ -70,7 +71,7 @@ static void go_on(void *arg, int events)
     k->watch = NULL;
     PostgresPollingStatusType next = PQcancelPoll(k->pg);
     if (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING)
-        k->watch = watch_open(k->session->c->lane->loop, PQcancelSocket(k->pg),
+        k->watch = watch_open(k->loop, PQcancelSocket(k->pg),
                               next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, go_on, k);
     if (!k->watch)
         told(k);
@@ -81,16 +82,9 @@ static void ask(canceller *k)
     k->busy = true;
     PQcancelReset(k->pg);
     if (PQcancelStart(k->pg))
-        k->watch =
-            watch_open(k->session->c->lane->loop, PQcancelSocket(k->pg), UV_WRITABLE, go_on, k);
+        k->watch = watch_open(k->loop, PQcancelSocket(k->pg), UV_WRITABLE, go_on, k);
     if (!k->watch)
         told(k);
-}
-
-/* Nothing of libpq's runs elsewhere: it can go at once. */
-static void leave(canceller *k)
-{
-    canceller_free(k);
 }
 
 #else
@@ -124,16 +118,8 @@ static void ask(canceller *k)
 {
     k->busy = true;
     k->work.data = k;
-    if (uv_queue_work(k->session->c->lane->loop, &k->work, on_thread, on_told) < 0)
+    if (uv_queue_work(k->loop, &k->work, on_thread, on_told) < 0)
         told(k);
-}
-
-static void leave(canceller *k)
-{
-    if (k->busy)
-        uv_cancel((uv_req_t *)&k->work); /* when it has not begun */
-    else
-        canceller_free(k);
 }
 
 #endif
@@ -153,6 +139,7 @@ canceller *canceller_new(session *s)
 void canceller_start(canceller *k)
 {
     k->wanted = true;
+    k->loop = k->session->c->lane->loop;
     k->pause_ns = AGAIN_FIRST;
     ask(k);
 }
@@ -174,5 +161,6 @@ void canceller_leave(canceller *k)
         return;
     canceller_rest(k);
     k->session = NULL;
-    leave(k);
+    if (!k->busy)
+        canceller_free(k);
 }

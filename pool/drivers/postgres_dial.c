@@ -7,6 +7,9 @@
 
 #include "postgres.h"
 
+/* For how long an address that did not answer in time is tried last. */
+#define SKIP_NS WEIR_S(60)
+
 /* ---- Names: libpq would look them up on the loop, so it is handed addresses ---- */
 
 typedef struct lookup {
@@ -43,68 +46,118 @@ static void resolution_free(resolution *r)
     free(r);
 }
 
-/* The lists libpq takes, an address an entry. */
+/* ---- Lists, as libpq takes them: an address an entry ---- */
+
+typedef struct entry {
+    const server_host *host;
+    char address[NI_MAXHOST];
+} entry;
+
+typedef struct entries {
+    entry *item;
+    uint32_t count;
+} entries;
+
+static uint32_t count_addresses(const resolution *r)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        n++;
+        for (const struct addrinfo *a = r->lookups[i].found; a; a = a->ai_next)
+            n++;
+    }
+    return n;
+}
+
+static void add_found(entries *all, const server_host *h, const struct addrinfo *a)
+{
+    for (; a; a = a->ai_next) {
+        entry *e = &all->item[all->count];
+        e->host = h;
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, e->address, sizeof e->address, NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            all->count++;
+    }
+}
+
+/* A host that could not be looked up is left out. */
+static bool entries_make(entries *all, const server_options *o, const resolution *r)
+{
+    all->count = 0;
+    all->item = calloc(count_addresses(r), sizeof *all->item);
+    for (uint32_t i = 0; all->item && i < r->count; i++) {
+        const server_host *h = &o->hosts[i];
+        if (needs_lookup(h)) {
+            add_found(all, h, r->lookups[i].found);
+            continue;
+        }
+        entry *e = &all->item[all->count++];
+        e->host = h;
+        snprintf(e->address, sizeof e->address, "%s", h->address);
+    }
+    return all->item;
+}
+
 typedef struct host_lists {
     char *names, *addresses, *ports;
-    size_t names_size, addresses_size, ports_size;
-    FILE *to_names, *to_addresses, *to_ports;
-    uint32_t count;
 } host_lists;
 
-static bool lists_open(host_lists *l)
+static const char *name_of(const entry *e)
 {
-    memset(l, 0, sizeof *l);
-    l->to_names = open_memstream(&l->names, &l->names_size);
-    l->to_addresses = open_memstream(&l->addresses, &l->addresses_size);
-    l->to_ports = open_memstream(&l->ports, &l->ports_size);
-    return l->to_names && l->to_addresses && l->to_ports;
+    return e->host->name;
 }
 
-static bool list_end(FILE **f)
+static const char *address_of(const entry *e)
 {
-    bool well = *f && fclose(*f) == 0;
-    *f = NULL;
-    return well;
+    return e->address;
 }
 
-/* The strings can be read once this has returned true. */
-static bool lists_end(host_lists *l)
+static const char *port_of(const entry *e)
 {
-    bool names = list_end(&l->to_names), addresses = list_end(&l->to_addresses);
-    return list_end(&l->to_ports) && names && addresses;
+    return e->host->port;
+}
+
+/* One list of all entries, beginning with that of index `from`. NULL when out of memory. */
+static char *join(const entries *all, uint32_t from, const char *(*part)(const entry *e))
+{
+    size_t size = all->count + 1;
+    for (uint32_t i = 0; i < all->count; i++)
+        size += strlen(part(&all->item[i]));
+    char *list = calloc(1, size), *end = list;
+    for (uint32_t i = 0; list && i < all->count; i++) {
+        if (i > 0)
+            *end++ = ',';
+        end = stpcpy(end, part(&all->item[(from + i) % all->count]));
+    }
+    return list;
+}
+
+static bool lists_make(host_lists *l, const entries *all, uint32_t from)
+{
+    l->names = join(all, from, name_of);
+    l->addresses = join(all, from, address_of);
+    l->ports = join(all, from, port_of);
+    return l->names && l->addresses && l->ports;
 }
 
 static void lists_free(host_lists *l)
 {
-    lists_end(l);
     free(l->names);
     free(l->addresses);
     free(l->ports);
 }
 
-static void lists_add(host_lists *l, const server_host *h, const char *address)
-{
-    const char *comma = l->count++ ? "," : "";
-    fprintf(l->to_names, "%s%s", comma, h->name);
-    fprintf(l->to_addresses, "%s%s", comma, address);
-    fprintf(l->to_ports, "%s%s", comma, h->port);
-}
-
-static void lists_add_found(host_lists *l, const server_host *h, const struct addrinfo *found)
-{
-    char text[NI_MAXHOST];
-    for (; found; found = found->ai_next)
-        if (getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, NULL, 0,
-                        NI_NUMERICHOST) == 0)
-            lists_add(l, h, text);
-}
-
 /* ---- Steps ---- */
+
+static void give_up(session *s, const char *why)
+{
+    error_set(&s->c->error, WEIR_ECONNECT, "%s", why);
+    connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
+}
 
 static void fail(session *s)
 {
-    if (s->pg)
-        error_of_dial(&s->c->error, s->pg);
+    error_of_dial(&s->c->error, s->pg ? PQerrorMessage(s->pg) : "out of memory");
     connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
 }
 
@@ -117,8 +170,7 @@ static void on_notice(void *arg, const PGresult *result)
     weir_retire_reason fate = error_fate(e.sqlstate);
     if (fate != WEIR_RETIRE_NOT) {
         s->fate = fate;
-        s->c->error = e;
-        s->c->error.code = WEIR_ELOST;
+        s->flight.error = e;
     }
     connection_notice(s->c, e.sqlstate, e.message);
 }
@@ -131,8 +183,7 @@ static void come_up(session *s)
     if (s->canceller && PQsetnonblocking(s->pg, 1) == 0)
         s->watch = watch_open(c->lane->loop, PQsocket(s->pg), UV_READABLE, session_ready, s);
     if (!s->watch) {
-        error_set(&c->error, WEIR_ECONNECT, "out of memory or descriptors");
-        connection_down(c, WEIR_RETIRE_CONNECT_FAILED);
+        give_up(s, "out of memory or descriptors");
         return;
     }
     s->activity = ACTIVITY_NONE;
@@ -147,10 +198,8 @@ static void go_on(void *arg, int events);
 static void await(session *s, int events)
 {
     s->watch = watch_open(s->c->lane->loop, PQsocket(s->pg), events, go_on, s);
-    if (s->watch)
-        return;
-    error_set(&s->c->error, WEIR_ECONNECT, "out of memory or descriptors");
-    connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
+    if (!s->watch)
+        give_up(s, "out of memory or descriptors");
 }
 
 static void go_on(void *arg, int events)
@@ -195,8 +244,6 @@ static void start(session *s, const host_lists *lists)
     };
     s->pg = PQconnectStartParams(keywords, values, 1);
     if (!s->pg || PQstatus(s->pg) == CONNECTION_BAD) {
-        if (!s->pg)
-            error_of_dial(&s->c->error, NULL);
         fail(s);
         return;
     }
@@ -229,26 +276,20 @@ static void explain_lookups(session *s, const resolution *r)
 
 static void resolved(session *s, resolution *r)
 {
-    host_lists lists;
-    bool well = lists_open(&lists);
-    for (uint32_t i = 0; well && i < r->count; i++) {
-        const server_host *h = &s->options->hosts[i];
-        if (!needs_lookup(h))
-            lists_add(&lists, h, h->address);
-        else if (r->lookups[i].status == 0)
-            lists_add_found(&lists, h, r->lookups[i].found);
-    }
-    well = lists_end(&lists) && well;
-    if (well && lists.count > 0) {
-        start(s, &lists);
-    } else {
-        if (well)
-            explain_lookups(s, r);
-        else
-            error_set(&s->c->error, WEIR_ECONNECT, "out of memory");
+    host_lists lists = {NULL, NULL, NULL};
+    entries all;
+    if (!entries_make(&all, s->options, r)) {
+        give_up(s, "out of memory");
+    } else if (all.count == 0) {
+        explain_lookups(s, r);
         connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
+    } else if (!lists_make(&lists, &all, s->skipped % all.count)) {
+        give_up(s, "out of memory");
+    } else {
+        start(s, &lists);
     }
     lists_free(&lists);
+    free(all.item);
 }
 
 static void settle_lookup(resolution *r)
@@ -276,8 +317,7 @@ static void look_up(session *s)
     const server_options *o = s->options;
     resolution *r = calloc(1, sizeof *r + o->host_count * sizeof r->lookups[0]);
     if (!r) {
-        error_set(&s->c->error, WEIR_ECONNECT, "out of memory");
-        connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
+        give_up(s, "out of memory");
         return;
     }
     r->session = s;
@@ -300,19 +340,39 @@ static void look_up(session *s)
     settle_lookup(r);
 }
 
+/* Which address to begin with, after the last ones that did not answer. */
+static uint32_t addresses_to_skip(server_options *o)
+{
+    if (weir_now() >= atomic_load(&o->skip_until_ns))
+        atomic_store(&o->skip, 0);
+    return atomic_load(&o->skip);
+}
+
+/* Of all the dials that hang on the same address only one moves on from it. */
+static void skip_address(session *s)
+{
+    unsigned skipped = s->skipped;
+    if (atomic_compare_exchange_strong(&s->options->skip, &skipped, skipped + 1))
+        atomic_store(&s->options->skip_until_ns, weir_after(SKIP_NS));
+}
+
 void dial_begin(session *s)
 {
     s->activity = ACTIVITY_DIAL;
-    for (uint32_t i = 0; i < s->options->host_count; i++)
-        if (needs_lookup(&s->options->hosts[i])) {
-            look_up(s);
-            return;
-        }
-    start(s, NULL);
+    s->skipped = addresses_to_skip(s->options);
+    bool lookups = s->skipped > 0;
+    for (uint32_t i = 0; !lookups && i < s->options->host_count; i++)
+        lookups = needs_lookup(&s->options->hosts[i]);
+    if (lookups)
+        look_up(s);
+    else
+        start(s, NULL);
 }
 
 void dial_abandon(session *s)
 {
+    if (s->activity == ACTIVITY_DIAL && s->watch)
+        skip_address(s);
     resolution *r = s->resolution;
     if (!r)
         return;

@@ -114,9 +114,8 @@ static const char *find_sqlstate(const char *text)
 
 /* libpq 15 gives no fields of an error met while connecting, only a text; so the dial asks for the
  * verbose one and takes it apart here. */
-void error_of_dial(weir_error *e, PGconn *pg)
+void error_of_dial(weir_error *e, const char *text)
 {
-    const char *text = pg ? PQerrorMessage(pg) : "out of memory";
     const char *state = find_sqlstate(text);
     if (!state) {
         error_set(e, WEIR_ECONNECT, "%s", text);

@@ -191,23 +191,32 @@ void flight_clear(session *s)
 
 /* ---- The ends ---- */
 
+/* Into flight.error, where it stays for whoever asks later. */
+static void explain_loss(session *s)
+{
+    weir_error *e = &s->flight.error;
+    if (!e->code) {
+        error_of_loss(e, s->pg);
+        /* Of a write nobody knows whether it was done. */
+        if (s->operation)
+            e->retryable = s->operation->statement->read_only;
+    }
+    if (s->fate == WEIR_RETIRE_NOT)
+        s->fate = error_fate(e->sqlstate);
+    if (s->fate == WEIR_RETIRE_NOT)
+        s->fate = WEIR_RETIRE_BROKEN;
+    if (s->fate != WEIR_RETIRE_DIRTY)
+        e->code = WEIR_ELOST;
+}
+
 void session_lost(session *s)
 {
     watch_close(s->watch);
     s->watch = NULL;
     if (s->activity != ACTIVITY_NONE)
         collect_last_words(s);
-    weir_error *e = &s->c->error;
-    if (s->flight.error.code)
-        *e = s->flight.error;
-    else if (s->fate == WEIR_RETIRE_NOT)
-        error_of_loss(e, s->pg);
-    if (s->fate != WEIR_RETIRE_DIRTY)
-        e->code = WEIR_ELOST;
-    if (s->fate == WEIR_RETIRE_NOT)
-        s->fate = error_fate(e->sqlstate);
-    if (s->fate == WEIR_RETIRE_NOT)
-        s->fate = WEIR_RETIRE_BROKEN;
+    explain_loss(s);
+    s->c->error = s->flight.error;
     canceller_rest(s->canceller);
     flight_clear(s);
     activity was = s->activity;

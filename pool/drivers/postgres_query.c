@@ -37,6 +37,8 @@ static plan make_plan(session *s)
     plan p = {.sql = o->statement->sql};
     if (!o->statement->adhoc)
         p.known = statements_find(&s->statements, p.sql);
+    if (!o->statement->adhoc && !p.known)
+        statements_make_room(&s->statements);
     /* A transaction keeps the mode it began in, and must not fail because of our housekeeping. */
     if (PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
         session_mode wanted = o->statement->read_only ? MODE_READ_ONLY : MODE_READ_WRITE;
@@ -196,6 +198,7 @@ void operation_begin(session *s, weir_operation *operation)
     s->activity = ACTIVITY_OPERATION;
     s->retried = false;
     if (s->fate != WEIR_RETIRE_NOT) { /* while leased, before anything was asked of it */
+        s->c->error = s->flight.error;
         s->c->error.code = WEIR_ELOST;
         operation_lost(s);
     } else if (operation->params && operation->params->count > PARAMS_MAX) {

@@ -74,14 +74,18 @@ void statements_add(statements *all, prepared *p)
     }
     DL_PREPEND(all->recent, p);
     all->count++;
-    if (all->count > all->max)
-        statements_doom(all, all->recent->prev);
 }
 
 void statements_doom(statements *all, prepared *p)
 {
     forget(all, p);
     doom(all, p);
+}
+
+void statements_make_room(statements *all)
+{
+    while (all->count >= all->max)
+        statements_doom(all, all->recent->prev);
 }
 
 void statements_drop(statements *all, prepared *p)
