@@ -1,7 +1,6 @@
 /* shape.c: the shapes of the types that a set of queries uses, as the server's catalog has them. */
 #include "shape.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -136,6 +136,7 @@ static void a_malformed_array_is_a_string(void **state)
     assert_builtin(TEXT_ARRAY, "{\"", "\"{\\\"\"");
     assert_builtin(TEXT_ARRAY, "{\"\\", "\"{\\\"\\\\\"");
     assert_builtin(TEXT_ARRAY, "{\"a\"b}", "\"{\\\"a\\\"b}\"");
+    assert_builtin(TEXT_ARRAY, "{\"a\"\"b\"}", "\"{\\\"a\\\"\\\"b\\\"}\"");
     assert_builtin(TEXT_ARRAY, "{a\"b\"}", "\"{a\\\"b\\\"}\"");
     assert_builtin(INT2VECTOR, " 1", "\" 1\"");
     assert_builtin(INT2VECTOR, "1 ", "\"1 \"");
