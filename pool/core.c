@@ -9,7 +9,7 @@
 
 /* ---- Effects ---- */
 
-static bool has_room(core *c)
+bool has_room(core *c)
 {
     if (c->out->count < EFFECTS_MAX)
         return true;
@@ -61,7 +61,7 @@ static void connection_move(core *c, connection *x, connection_state to)
         wake_at(c, x->expires_ns);
 }
 
-static void connection_retire(core *c, connection *x, weir_retire_reason reason)
+void connection_retire(core *c, connection *x, weir_retire_reason reason)
 {
     connection_move(c, x, CONNECTION_CLOSING);
     emit_for(c, EFFECT_CLOSE, x)->reason = reason;
@@ -73,8 +73,7 @@ static void connection_begin(core *c, connection *x, connection_state work, effe
     emit_for(c, kind, x);
 }
 
-/* Why a connection that is well is not kept, if so. */
-static weir_retire_reason keep_verdict(const core *c, const connection *x)
+weir_retire_reason keep_verdict(const core *c, const connection *x)
 {
     if (c->draining)
         return WEIR_RETIRE_DRAINED;
@@ -122,18 +121,10 @@ static void refuse(core *c, waiter *w, int error)
     w->state = WAITER_REFUSED;
 }
 
-static void refuse_waiting(core *c, waiter *w, int error)
+void refuse_waiting(core *c, waiter *w, int error)
 {
     waitq_remove(&c->waiters, w);
     refuse(c, w, error);
-}
-
-/* A deadline that passed while the server could not be reached is the server's fault. */
-static int expiry_error(const core *c)
-{
-    bool any_up = open_count(c) > c->count[CONNECTION_DIALING];
-
-    return c->pace.failures > 0 && !any_up ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
 }
 
 /* The idle connection a waiter of `lane` would get: the hottest of its own lane, else of any. A
@@ -210,92 +201,6 @@ static void dial(core *c)
         x->lane = dial_lane(c);
         connection_begin(c, x, CONNECTION_DIALING, EFFECT_DIAL);
     }
-}
-
-/* ---- What falls due ---- */
-
-static void expire_waiters(core *c)
-{
-    waiter *w;
-
-    while ((w = waitq_expired(&c->waiters, c->now_ns)) && has_room(c))
-        refuse_waiting(c, w, expiry_error(c));
-}
-
-/* The last in a list is the longest in its state, and all in a state have the same limit. */
-static void expire_work(core *c, connection_state state, weir_retire_reason reason)
-{
-    while (c->list[state]) {
-        connection *oldest = c->list[state]->prev;
-        if (c->now_ns < deadline_after(oldest->since_ns, c->limit_ns[state]) || !has_room(c))
-            return;
-        if (state == CONNECTION_DIALING)
-            pace_failed(&c->pace, oldest->since_ns, c->now_ns, &c->random);
-        connection_retire(c, oldest, reason);
-    }
-}
-
-/* Why an idle connection is not kept any longer, if so. */
-static weir_retire_reason idle_verdict(const core *c, const connection *x)
-{
-    weir_retire_reason verdict = keep_verdict(c, x);
-
-    if (verdict != WEIR_RETIRE_NOT)
-        return verdict;
-    if (open_count(c) > c->options.min &&
-        c->now_ns >= deadline_after(x->since_ns, c->limit_ns[CONNECTION_IDLE]))
-        return WEIR_RETIRE_IDLE;
-    return WEIR_RETIRE_NOT;
-}
-
-static void expire_idle(core *c)
-{
-    for (uint32_t lane = 0; lane < c->options.lanes; lane++) {
-        uint32_t left = 0;
-        connection *x, *before;
-
-        DL_COUNT(c->idle[lane], x, left);
-        for (x = left ? c->idle[lane]->prev : NULL; left > 0; left--, x = before) {
-            before = x->prev;
-            weir_retire_reason verdict = idle_verdict(c, x);
-            if (verdict == WEIR_RETIRE_NOT)
-                continue;
-            if (!has_room(c))
-                return;
-            connection_retire(c, x, verdict);
-        }
-    }
-}
-
-static void expire(core *c)
-{
-    expire_waiters(c);
-    expire_work(c, CONNECTION_DIALING, WEIR_RETIRE_CONNECT_TIMEOUT);
-    expire_work(c, CONNECTION_CHECKING, WEIR_RETIRE_CHECK_FAILED);
-    expire_work(c, CONNECTION_RESETTING, WEIR_RETIRE_DIRTY);
-    expire_work(c, CONNECTION_CANCELLING, WEIR_RETIRE_CANCELLED);
-    expire_idle(c);
-}
-
-uint64_t next_due(const core *c)
-{
-    uint64_t due_ns = waitq_deadline(&c->waiters);
-
-    for (uint32_t i = 0; i < c->options.max; i++) {
-        const connection *x = &c->connections[i];
-        bool surplus = open_count(c) > c->options.min;
-        uint64_t at_ns = deadline_after(x->since_ns, c->limit_ns[x->state]);
-
-        if (x->state == CONNECTION_IDLE && !surplus)
-            at_ns = WEIR_NEVER;
-        if (x->state == CONNECTION_IDLE && x->expires_ns < at_ns)
-            at_ns = x->expires_ns;
-        if (at_ns < due_ns)
-            due_ns = at_ns;
-    }
-    if (dial_wanted(c) && c->pace.not_before_ns < due_ns)
-        due_ns = c->pace.not_before_ns;
-    return due_ns;
 }
 
 /* ---- Drain ---- */
@@ -425,9 +330,12 @@ static void on_down(core *c, connection *x, weir_retire_reason reason)
     if (x->state == CONNECTION_CLOSING || x->state == CONNECTION_LEASED)
         return;
     assert(x->state != CONNECTION_FREE);
-    if (x->state == CONNECTION_DIALING)
+    weir_retire_reason unsaid = WEIR_RETIRE_BROKEN;
+    if (x->state == CONNECTION_DIALING) {
         pace_failed(&c->pace, x->since_ns, c->now_ns, &c->random);
-    connection_retire(c, x, reason ? reason : WEIR_RETIRE_BROKEN);
+        unsaid = WEIR_RETIRE_CONNECT_FAILED;
+    }
+    connection_retire(c, x, reason ? reason : unsaid);
 }
 
 static void on_closed(core *c, connection *x)
@@ -458,7 +366,7 @@ static void settle(core *c)
     bool due = c->now_ns >= c->wake_ns;
 
     if (due)
-        expire(c);
+        expire_due(c);
     if (c->draining)
         drain(c);
     /* A waiter whose refusal did not fit must not be granted anything after its deadline. */
@@ -496,7 +404,7 @@ int core_new(const core_options *options, core **made)
         return WEIR_ENOMEM;
     c->options = *options;
     c->random = options->seed;
-    c->idle = calloc(options->lanes, sizeof *c->idle);
+    c->idle = calloc(options->lanes, sizeof(connection *));
     c->connections = calloc(options->max, sizeof *c->connections);
     if (!c->idle || !c->connections || waitq_new(&c->waiters, options->lanes) < 0) {
         core_free(c);

@@ -1,4 +1,4 @@
-/* core_state.h: what the core remembers. Only core.c and core_look.c look inside. */
+/* core_state.h: what the core remembers. Only the core_….c files look inside. */
 #ifndef WEIR_CORE_STATE_H
 #define WEIR_CORE_STATE_H
 
@@ -69,7 +69,20 @@ static inline bool is_stale(const core *c, const connection *x)
     return c->now_ns - x->since_ns > c->options.validate_after_ns;
 }
 
-/* When the next thing falls due by the clock. O(size). */
+/* ---- core.c ---- */
+
+/* Asked before each effect but the first of a step; once it says no, the step is overflowed. */
+bool has_room(core *c);
+void connection_retire(core *c, connection *x, weir_retire_reason reason);
+void refuse_waiting(core *c, waiter *w, int error);
+/* Why a connection that is well is not kept, if so. */
+weir_retire_reason keep_verdict(const core *c, const connection *x);
+
+/* ---- core_due.c ---- */
+
+/* Ends whatever is past its time, as far as there is room. */
+void expire_due(core *c);
+/* When the next thing falls due. O(size). */
 uint64_t next_due(const core *c);
 
 #endif

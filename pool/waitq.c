@@ -7,7 +7,7 @@
 
 int waitq_new(waitq *q, uint32_t lanes)
 {
-    waiter **of_lane = calloc(lanes, sizeof *of_lane);
+    waiter **of_lane = calloc(lanes, sizeof(waiter *));
 
     if (!of_lane)
         return WEIR_ENOMEM;

@@ -1,8 +1,9 @@
 /* core_enum.c: the core under every short sequence of events.
  *
  * Two connections, two lanes, three clients: from a fresh pool, each sequence of DEPTH events that
- * can happen is played, every step judged by the books (core_books.h), and afterwards the pool must
- * come to rest. A failure prints the choices; CHOICES="1 0 4 …" replays them with a trace. */
+ * can happen (7; 6 under TEST_SLOWER) is played, every step judged by the books (core_books.h), and
+ * afterwards the pool must come to rest. A failure prints the choices; CHOICES="1 0 4 …" replays
+ * them with a trace. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,13 +233,14 @@ static int replay(player *p, char *text)
 int main(void)
 {
     player *p = &the_player;
-    char *depth = getenv("DEPTH"), *chosen = getenv("CHOICES");
+    const char *depth = getenv("DEPTH"), *slower = getenv("TEST_SLOWER");
+    char *chosen = getenv("CHOICES");
 
     signal(SIGABRT, aborted);
     signal(SIGSEGV, aborted);
     if (chosen)
         return replay(p, chosen);
-    p->depth = depth ? (uint32_t)strtoul(depth, NULL, 10) % DEPTH_MAX : 7;
+    p->depth = depth ? (uint32_t)strtoul(depth, NULL, 10) % DEPTH_MAX : (slower ? 6 : 7);
     for (current_case = 0; current_case < CASES; current_case++)
         if (!play_all(p))
             return 1;

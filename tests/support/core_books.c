@@ -26,13 +26,15 @@ static uint32_t number(const books *b, const waiter *w)
 
 static void trace_event(const books *b, const event *e, uint64_t now_ns)
 {
+    const waiter *w = e->waiter;
+
     printf("%14.6f ms  %s", (double)now_ns / 1e6, event_names[e->kind]);
-    if (e->waiter)
-        printf(" client %u (lane %u)", number(b, e->waiter), e->waiter->lane);
-    if (e->kind == EVENT_TAKE && e->waiter->deadline_ns != WEIR_NEVER)
-        printf(" until %.6f ms", (double)e->waiter->deadline_ns / 1e6);
-    if (e->kind == EVENT_RELEASE)
-        printf(" connection %u, %s", e->waiter->connection, condition_names[e->condition]);
+    if (w)
+        printf(" client %u (lane %u)", number(b, w), w->lane);
+    if (w && e->kind == EVENT_TAKE && w->deadline_ns != WEIR_NEVER)
+        printf(" until %.6f ms", (double)w->deadline_ns / 1e6);
+    if (w && e->kind == EVENT_RELEASE)
+        printf(" connection %u, %s", w->connection, condition_names[e->condition]);
     if (e->kind == EVENT_UP || e->kind == EVENT_DOWN || e->kind == EVENT_CHECKED ||
         e->kind == EVENT_CLOSED)
         printf(" connection %u (%s)", e->connection,
@@ -172,10 +174,13 @@ static void follow_down(books *b, const event *e)
 
     if (s->state == CONNECTION_CLOSING)
         return;
-    if (s->state == CONNECTION_DIALING)
+    bool dialing = s->state == CONNECTION_DIALING;
+    if (dialing)
         dial_failed(b, s);
     s->ending = true;
-    s->expects = e->reason ? e->reason : WEIR_RETIRE_BROKEN;
+    s->expects = dialing ? WEIR_RETIRE_CONNECT_FAILED : WEIR_RETIRE_BROKEN;
+    if (e->reason)
+        s->expects = e->reason;
 }
 
 static void follow(books *b, const event *e)
@@ -250,7 +255,7 @@ static void leave_queue(books *b, const client *who)
     if (!want(b, i < b->waiting, "only who waits is granted or refused"))
         return;
     b->waiting--;
-    memmove(&b->queue[i], &b->queue[i + 1], (b->waiting - i) * sizeof *b->queue);
+    memmove(&b->queue[i], &b->queue[i + 1], (b->waiting - i) * sizeof(client *));
 }
 
 static void judge_choice(books *b, const session *s, const waiter *w)

@@ -300,7 +300,7 @@ static void a_waiter_of_an_unreachable_server_is_told_so(void **state)
     open_core(b);
     take(b, &w);
     tell(b, EVENT_DOWN, 0);
-    assert_closed_for(b, WEIR_RETIRE_BROKEN);
+    assert_closed_for(b, WEIR_RETIRE_CONNECT_FAILED);
     tick_after(b, WEIR_S(1));
     assert_refused(b, &w, WEIR_ECONNECT);
 }
