@@ -1,0 +1,136 @@
+/* postgres_options.c: what the PostgreSQL driver reads from a connection string. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/postgres.h"
+
+static server_options *read_well(const char *conninfo)
+{
+    server_options *o = NULL;
+    weir_error why = {.code = 0};
+    int r = server_options_read(&(weir_pool_options){.conninfo = conninfo}, &o, &why);
+    if (r < 0)
+        fail_msg("%s: %s", conninfo, why.message);
+    return o;
+}
+
+static weir_error read_badly(const char *conninfo)
+{
+    server_options *o = NULL;
+    weir_error why = {.code = 0};
+    int r = server_options_read(&(weir_pool_options){.conninfo = conninfo}, &o, &why);
+    assert_int_equal(r, WEIR_EINVAL);
+    assert_int_equal(why.code, WEIR_EINVAL);
+    assert_null(o);
+    assert_true(strlen(why.message) > 20);
+    return why;
+}
+
+static void assert_host(const server_options *o, uint32_t i, const char *name, const char *address,
+                        const char *port)
+{
+    assert_true(i < o->host_count);
+    assert_string_equal(o->hosts[i].name, name);
+    assert_string_equal(o->hosts[i].address, address);
+    assert_string_equal(o->hosts[i].port, port);
+}
+
+static void both_forms_of_string_are_understood(void **state)
+{
+    server_options *o = read_well("postgresql://u:p%40ss@db.example:6543/shop?sslmode=require");
+    assert_int_equal(o->host_count, 1);
+    assert_host(o, 0, "db.example", "", "6543");
+    assert_false(o->wants_primary);
+    server_options_free(o);
+    o = read_well("host=db.example port=6543 dbname=shop target_session_attrs=read-write");
+    assert_host(o, 0, "db.example", "", "6543");
+    assert_true(o->wants_primary);
+    server_options_free(o);
+}
+
+static void several_hosts_keep_their_order_addresses_and_ports(void **state)
+{
+    server_options *o = read_well("postgresql://a:1,b,[::1]:3/shop");
+    assert_int_equal(o->host_count, 3);
+    assert_host(o, 0, "a", "", "1");
+    assert_host(o, 1, "b", "", "");
+    assert_host(o, 2, "::1", "", "3");
+    server_options_free(o);
+    o = read_well("host=a,/tmp,@x hostaddr=10.0.0.1,, port=7");
+    assert_int_equal(o->host_count, 3);
+    assert_host(o, 0, "a", "10.0.0.1", "7");
+    assert_host(o, 1, "/tmp", "", "7");
+    assert_host(o, 2, "@x", "", "7");
+    server_options_free(o);
+}
+
+static void the_environment_fills_what_the_string_leaves_out(void **state)
+{
+    setenv("PGHOST", "from-env", 1);
+    setenv("PGOPTIONS", "-c work_mem=1MB", 1);
+    setenv("PGTARGETSESSIONATTRS", "primary", 1);
+    server_options *o = read_well(NULL);
+    unsetenv("PGHOST");
+    unsetenv("PGOPTIONS");
+    unsetenv("PGTARGETSESSIONATTRS");
+    assert_host(o, 0, "from-env", "", "5432");
+    assert_string_equal(o->settings, "-c work_mem=1MB -c DateStyle=ISO");
+    assert_true(o->wants_primary);
+    assert_int_equal(o->statements_max, 256);
+    server_options_free(o);
+}
+
+static void a_wrong_string_is_refused_with_a_reason(void **state)
+{
+    static const struct {
+        const char *conninfo, *says;
+    } cases[] = {
+        {"nonsense", "nonsense"},
+        {"hots=db", "hots"},
+        {"host=a,b hostaddr=10.0.0.1", "could not match"},
+        {"host=a,b port=1,2,3", "could not match"},
+        {"host=a sslmode=sometimes", "sslmode"},
+        {"service=no_such_service", "no_such_service"},
+        {"postgresql://[::1", "IPv6"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        weir_error why = read_badly(cases[i].conninfo);
+        if (!strstr(why.message, cases[i].says))
+            fail_msg("%s: %s", cases[i].conninfo, why.message);
+    }
+}
+
+static void no_part_of_a_password_is_shown(void **state)
+{
+    static const char *const conninfos[] = {
+        "host=db password=se same",          "password=se sesame=1",
+        "postgresql://u:%zzsesame@db/x",     "postgresql://u:p@sesame@db/x",
+        "postgresql://u:sesame@db/x?hots=1", "postgresql://u:p@db/x?password=%00sesame",
+    };
+    for (size_t i = 0; i < sizeof conninfos / sizeof conninfos[0]; i++) {
+        weir_error why = read_badly(conninfos[i]);
+        if (strstr(why.message, "same"))
+            fail_msg("%s: %s", conninfos[i], why.message);
+    }
+}
+
+int main(void)
+{
+    static const char *const variables[] = {"PGHOST",    "PGHOSTADDR", "PGPORT",
+                                            "PGSERVICE", "PGOPTIONS",  "PGTARGETSESSIONATTRS"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        unsetenv(variables[i]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_forms_of_string_are_understood),
+        cmocka_unit_test(several_hosts_keep_their_order_addresses_and_ports),
+        cmocka_unit_test(the_environment_fills_what_the_string_leaves_out),
+        cmocka_unit_test(a_wrong_string_is_refused_with_a_reason),
+        cmocka_unit_test(no_part_of_a_password_is_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
