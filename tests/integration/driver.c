@@ -1,7 +1,9 @@
 /* driver.c: the PostgreSQL driver as a task sees it, through a pool, on a real server. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -823,6 +825,74 @@ static void a_connection_long_idle_is_checked_and_kept(void **state)
     assert_int_equal(w.connection[0], w.connection[1]);
 }
 
+/* ---- Lanes ---- */
+
+typedef struct visitor {
+    world *w;
+    int lane, runs, wrong;
+    atomic_int *left;
+} visitor;
+
+static int visit(void *arg)
+{
+    visitor *v = arg;
+    char sql[64];
+    for (int i = 0; i < 200; i++) {
+        weir_scoped_lease weir_lease *lease = NULL;
+        weir_scoped_result weir_result *result = NULL;
+        weir_scope scope = {.deadline_ns = weir_after(WEIR_S(20))};
+        int n = v->lane * 1000 + i % 7;
+        snprintf(sql, sizeof sql, "select %d::text", n);
+        if (weir_acquire(v->w->pool, &scope, &lease) == 0 &&
+            weir_query(lease, &(weir_statement){.sql = sql}, NULL, &result) == 0 &&
+            atoi(weir_result_value(result, 0, 0)) == n)
+            v->runs++;
+        else
+            v->wrong++;
+    }
+    atomic_fetch_sub(v->left, 1);
+    return 0;
+}
+
+typedef struct tour {
+    world *w;
+    visitor visitors[6];
+    weir_runtime *runtime;
+    int opened, closed;
+} tour;
+
+static int tour_all(void *arg)
+{
+    tour *t = arg;
+    atomic_int left = 6;
+    t->opened = weir_pool_open(t->runtime, &t->w->options, &t->w->pool, NULL);
+    for (int i = 0; i < 6; i++) {
+        t->visitors[i] = (visitor){.w = t->w, .lane = i % 3, .left = &left};
+        weir_spawn_on(weir_runtime_lane(t->runtime, (uint32_t)i % 3), visit, &t->visitors[i]);
+    }
+    while (atomic_load(&left) > 0)
+        weir_sleep(WEIR_MS(5));
+    t->closed = weir_pool_close(t->w->pool);
+    weir_runtime_stop(t->runtime);
+    return 0;
+}
+
+static void connections_move_between_lanes_and_answers_stay_with_their_askers(void **state)
+{
+    world w = {.options = {.conninfo = postgres_conninfo(server), .max = 2}};
+    tour t = {.w = &w};
+    assert_int_equal(weir_runtime_open(&(weir_runtime_options){.lanes = 3}, &t.runtime), 0);
+    assert_int_equal(weir_spawn_on(weir_runtime_lane(t.runtime, 0), tour_all, &t), 0);
+    assert_int_equal(weir_runtime_run(t.runtime), 0);
+    weir_runtime_close(t.runtime);
+    assert_int_equal(t.opened, 0);
+    assert_int_equal(t.closed, 0);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(t.visitors[i].wrong, 0);
+        assert_int_equal(t.visitors[i].runs, 200);
+    }
+}
+
 /* ---- Dialling ---- */
 
 static int failing_dial(world *w)
@@ -928,6 +998,33 @@ static void a_dead_host_among_several_is_passed_over(void **state)
     }
 }
 
+static int silent_listener(uint16_t *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 16) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0)
+        fail();
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void a_host_that_never_answers_does_not_hide_the_next(void **state)
+{
+    uint16_t silent;
+    int fd = silent_listener(&silent);
+    char conninfo[200];
+    snprintf(conninfo, sizeof conninfo,
+             "host=127.0.0.1,127.0.0.1 port=%u,%u user=postgres dbname=postgres", silent,
+             postgres_port(server));
+    world w = {.options = {.conninfo = conninfo, .connect_timeout_ns = WEIR_MS(100)}};
+    play(&w, one_query);
+    close(fd);
+    assert_all_well(&w, 0, 0);
+    assert_true(w.events[WEIR_CONNECTION_FAILED] >= 1);
+}
+
 static void no_session_has_the_attributes_asked_for(void **state)
 {
     char conninfo[300];
@@ -1019,9 +1116,11 @@ int main(void)
         cmocka_unit_test(a_connection_lost_under_a_query_fails_it_and_goes),
         cmocka_unit_test(a_write_of_unknown_fate_is_not_called_retryable),
         cmocka_unit_test(a_connection_long_idle_is_checked_and_kept),
+        cmocka_unit_test(connections_move_between_lanes_and_answers_stay_with_their_askers),
         cmocka_unit_test(a_dial_that_fails_says_why),
         cmocka_unit_test(a_wrong_password_is_named_and_not_shown),
         cmocka_unit_test(a_dead_host_among_several_is_passed_over),
+        cmocka_unit_test(a_host_that_never_answers_does_not_hide_the_next),
         cmocka_unit_test(no_session_has_the_attributes_asked_for),
         cmocka_unit_test(the_users_own_settings_are_kept),
         cmocka_unit_test(the_environment_and_service_files_are_honoured),
