@@ -194,7 +194,7 @@ static void report(const player *p, const char *wrong)
     for (uint32_t i = 0; i < p->depth; i++)
         fprintf(stderr, " %u", p->choice[i]);
     fprintf(stderr, "' tests/sim/core_enum\n");
-    printf("%llu passed, 1 failed\n", (unsigned long long)passed);
+    printf("%u passed, 1 failed\n", current_case);
     fflush(stdout);
 }
 
@@ -244,6 +244,7 @@ int main(void)
     for (current_case = 0; current_case < CASES; current_case++)
         if (!play_all(p))
             return 1;
-    printf("%llu passed, 0 failed\n", (unsigned long long)passed);
+    printf("%llu sequences of %u events\n", (unsigned long long)passed, p->depth);
+    printf("%d passed, 0 failed\n", CASES);
     return 0;
 }
