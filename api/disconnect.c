@@ -90,6 +90,9 @@ static void look(weir_timer *timer)
         request_list_remove(&lane->fresh, req);
         request_list_append(&lane->watched, req);
         req->fresh = false;
+        if (!req->connection)
+            continue; /* gone already, its task is being cancelled */
+        request_suspend(req);
         watch_client(req);
     }
     if (req)

@@ -7,10 +7,17 @@
 /* Turns within one tick, before other work of the loop has its turn again. */
 #define TURNS_MAX 16
 
+#define RUN_ANYWAY WEIR_MS(2)
+
 static void due(weir_timer *timer)
 {
     listener *l = (listener *)((char *)timer - offsetof(listener, timer));
-    listener_run(l);
+    uint64_t now = weir_now();
+
+    if (l->held > 0 && now < l->ran_ns + RUN_ANYWAY)
+        weir_timer_start(timer, l->ran_ns + RUN_ANYWAY, due);
+    else
+        listener_run(l);
 }
 
 /* Sets the timer to `at_ns` unless it will fire before: then it is looked at anew. A timer set anew
@@ -21,19 +28,34 @@ static void run_by(listener *l, uint64_t at_ns)
         weir_timer_start(&l->timer, at_ns, due);
 }
 
+/* Client sockets are edge-triggered inside the daemon: what is left for later has no event of its
+ * own, so that its time-out of 0 means now. Connections that are held have it say 0 all the time;
+ * then `turns_wanted` tells whether there is more to do, and should it ever miss something, a short
+ * timer finds it. */
 void listener_run(listener *l)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    bool timed, more;
     int turns = 0;
 
-    /* Client sockets are edge-triggered inside the daemon: what is left for later has no event of
-     * its own, so that its time-out of 0 means now. */
     do {
+        if (l->turns_wanted > 0)
+            l->turns_wanted--;
         MHD_run(l->daemon);
-        if (MHD_get_timeout(l->daemon, &wait_ms) != MHD_YES)
-            return;
-    } while (wait_ms == 0 && ++turns < TURNS_MAX);
-    run_by(l, weir_after(WEIR_MS(wait_ms)));
+        timed = MHD_get_timeout(l->daemon, &wait_ms) == MHD_YES;
+        more = timed && wait_ms == 0 && (l->held == 0 || l->turns_wanted > 0);
+    } while (more && ++turns < TURNS_MAX);
+    l->ran_ns = weir_now();
+    if (more)
+        run_by(l, l->ran_ns);
+    else if (timed)
+        run_by(l, l->ran_ns + (wait_ms ? WEIR_MS(wait_ms) : RUN_ANYWAY));
+}
+
+void listener_want(listener *l, uint32_t turns)
+{
+    if (l->turns_wanted < turns)
+        l->turns_wanted = turns;
 }
 
 static void readable(uv_poll_t *poll, int status, int events)

@@ -47,6 +47,8 @@ void weir_reply_problem(weir_request *req, problem p)
 {
     const char *code = p.code && *p.code ? p.code : problem_word(p.kind);
 
+    if (!req->connection)
+        return; /* nobody is left to be told, and the path is gone with the connection */
     p.instance = req->path;
     p.request_id = req->request_id;
     snprintf(req->code, sizeof req->code, "%s", code);

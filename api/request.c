@@ -12,6 +12,11 @@
  * answer: one who is cut off in the middle mostly does not. */
 #define LINGER_MAX ((size_t)8 << 20)
 
+/* More connections than these are suspended at once: each costs every turn a look. */
+#define HELD_MAX 128
+
+#define CLIENT_GONE 499
+
 void request_list_append(request_list *list, weir_request *req)
 {
     req->prev = list->last;
@@ -182,11 +187,13 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
     if (*upload_size > 0) {
         bool more = take_body(req, upload, *upload_size);
         *upload_size = 0;
+        listener_want(req->listener, 1);
         return more ? MHD_YES : MHD_NO;
     }
-    /* Called again after a resume only if the answer could not be made: that ends the connection.
-     */
-    if (req->step != REQUEST_RECEIVING)
+    if (req->step == REQUEST_RUNNING)
+        return MHD_YES; /* held: libmicrohttpd asks at every turn */
+    /* Called after the answer only where none could be made: that ends the connection. */
+    if (req->step == REQUEST_ANSWERED)
         return MHD_NO;
     if (!req->too_large) {
         route_request(req);
@@ -223,21 +230,30 @@ static void report(const weir_request *req, int status)
     api->on_request(api->arg, &record);
 }
 
+static void end(weir_request *req, int status)
+{
+    api_lane *lane = req->lane;
+
+    report(req, status);
+    request_free(req);
+    server_request_ended(lane);
+}
+
 void request_completed(void *arg, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode how)
 {
     weir_request *req = *context;
     if (!req)
         return;
-    /* While its task runs the connection is suspended, and libmicrohttpd leaves it alone. */
-    assert(req->step != REQUEST_RUNNING);
-
-    bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
-    api_lane *lane = req->lane;
-    report(req, answered ? req->status : 499);
     *context = NULL;
-    request_free(req);
-    server_request_ended(lane);
+    if (req->step == REQUEST_RUNNING) { /* the client of a held connection has gone */
+        req->connection = NULL;
+        req->client_gone = true;
+        weir_cancel(req->task);
+        return;
+    }
+    bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
+    end(req, answered ? req->status : CLIENT_GONE);
 }
 
 /* ---- Its answer ---- */
@@ -292,13 +308,47 @@ static void queue_answer(weir_request *req)
     MHD_destroy_response(response);
 }
 
+/* Suspending a connection and resuming it costs three system calls. Most queries are answered
+ * within a millisecond: until one takes longer its connection stays as it is, and libmicrohttpd
+ * asks for the answer at each of its turns. */
+void request_hold(weir_request *req)
+{
+    req->step = REQUEST_RUNNING;
+    if (req->listener->held < HELD_MAX) {
+        req->listener->held++;
+        req->held = true;
+    } else {
+        MHD_suspend_connection(req->connection);
+    }
+}
+
+void request_suspend(weir_request *req)
+{
+    if (!req->held)
+        return;
+    req->held = false;
+    req->listener->held--;
+    if (req->connection)
+        MHD_suspend_connection(req->connection);
+}
+
 void request_answer(weir_request *req)
 {
-    bool suspended = req->step == REQUEST_RUNNING;
+    bool ran = req->step == REQUEST_RUNNING, held = req->held;
 
     req->step = REQUEST_ANSWERED;
+    if (held) {
+        req->held = false;
+        req->listener->held--;
+    }
+    if (!req->connection) {
+        end(req, CLIENT_GONE);
+        return;
+    }
     if (!req->client_gone)
         queue_answer(req);
-    if (suspended)
+    if (ran && !held)
         MHD_resume_connection(req->connection);
+    /* A resumed connection is looked at in one turn and written to in the next. */
+    listener_want(req->listener, ran && !held ? 2 : 1);
 }

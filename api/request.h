@@ -23,6 +23,7 @@ struct weir_request {
     disconnect_watch *watch;           /* NULL: not watched */
     request_step step;
     bool client_gone;
+    bool held;      /* runs, and its connection is not suspended */
     bool fresh;     /* in the lane's `fresh` list */
     bool too_large; /* the body; what still comes is thrown away */
     bool trace;     /* ?_trace=1: the answer tells its lifecycle */
@@ -76,6 +77,10 @@ void request_completed(void *listener, struct MHD_Connection *connection, void *
 
 /* Hands the answer of a request whose task has ended to libmicrohttpd. On the loop's own stack. */
 void request_answer(weir_request *req);
+/* Its task runs: libmicrohttpd waits for the answer. */
+void request_hold(weir_request *req);
+/* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
+void request_suspend(weir_request *req);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);
 /* Whether the header Accept names this media type. */

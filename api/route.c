@@ -139,8 +139,7 @@ static void start_task(weir_request *req)
         req->retry_after = 1;
         return;
     }
-    req->step = REQUEST_RUNNING;
-    MHD_suspend_connection(req->connection);
+    request_hold(req);
     disconnect_expect(req);
 }
 

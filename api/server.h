@@ -19,7 +19,10 @@ typedef struct listener {
     struct MHD_Daemon *daemon; /* NULL: there is none */
     uv_poll_t poll;            /* on the daemon's epoll descriptor */
     weir_timer timer;          /* when libmicrohttpd wants to run without an event */
-    bool admin;                /* serves probes, metrics and the pool's state, and nothing else */
+    uint64_t ran_ns;
+    uint32_t held;         /* connections that wait for their answer without being suspended */
+    uint32_t turns_wanted; /* that libmicrohttpd needs before it has nothing left to do */
+    bool admin;            /* serves probes, metrics and the pool's state, and nothing else */
     bool started;
 } listener;
 
@@ -93,6 +96,8 @@ void listener_start(listener *l);
 void listener_stop(listener *l);
 /* Lets libmicrohttpd do what there is to do. On the loop's own stack. */
 void listener_run(listener *l);
+/* So many turns of libmicrohttpd, from the next on, have something to do. */
+void listener_want(listener *l, uint32_t turns);
 
 /* ---- server.c ---- */
 
