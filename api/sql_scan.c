@@ -61,7 +61,7 @@ static void copy(scanner *s, size_t count)
 static bool first_on_line(const scanner *s)
 {
     size_t i = s->at;
-    while (i > 0 && space(s->text[i - 1]) && s->text[i - 1] != '\n')
+    while (i > 0 && (s->text[i - 1] == ';' || space(s->text[i - 1])) && s->text[i - 1] != '\n')
         i--;
     return i == 0 || s->text[i - 1] == '\n';
 }
@@ -281,6 +281,7 @@ static int step(scanner *s)
     if (peek(s, 0) == ';') {
         s->ended = s->begun;
         s->at++;
+        s->out[s->written++] = ' '; /* keeps `-;--` apart */
         return 0;
     }
     if (s->ended)

@@ -91,7 +91,7 @@ static void every_annotation_is_read(void **state)
     assert_true(q->params[3].optional);
     assert_null(q->params[3].fallback);
     assert_string_equal(q->params[4].fallback, "a b");
-    assert_string_equal(q->statement.sql, "\n\n\n\n\n\n\n\n\n\n\n\n\nselect $1, $2, $3, $4, $5\n");
+    assert_string_equal(q->statement.sql, "\n\n\n\n\n\n\n\n\n\n\n\n\nselect $1, $2, $3, $4, $5 \n");
     query_free(q);
 }
 

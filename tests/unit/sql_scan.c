@@ -106,9 +106,10 @@ static void casts_assignments_and_slices_are_no_parameters(void **state)
 
 static void a_statement_ends_once(void **state)
 {
-    scans("select 1;", "select 1", "");
-    scans("select 1 ;;\n -- done\n/* really */ ; ", "select 1 \n -- done\n/* really */  ", "");
-    scans(";select 1", "select 1", "");
+    scans("select 1;", "select 1 ", "");
+    scans("select 1 ;;\n -- done\n/* really */ ; ", "select 1   \n -- done\n/* really */   ", "");
+    scans("select 1 -;-- x", "select 1 - -- x", "");
+    scans(";select 1", " select 1", "");
     refused("select 1;\n\nselect 2", 3, "second statement");
     refused("select 1; :x", 1, "second statement");
     same("select ';', \";\", $$;$$ /* ; */");
