@@ -87,7 +87,8 @@ static void add_session_events(player *p, uint32_t index)
     case CONNECTION_RESETTING:
     case CONNECTION_CANCELLING: add(p, (event){.kind = EVENT_CHECKED, .connection = index}); break;
     case CONNECTION_CLOSING: add(p, (event){.kind = EVENT_CLOSED, .connection = index}); return;
-    case CONNECTION_IDLE: break;
+    case CONNECTION_IDLE:
+    case CONNECTION_LEASED: break;
     default: return;
     }
     add(p, (event){.kind = EVENT_DOWN, .connection = index});

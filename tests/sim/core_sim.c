@@ -25,7 +25,7 @@ typedef enum chore_kind {
     CHORE_CANCEL, /* client, its take number `life` */
     CHORE_RELEASE,
     CHORE_ANSWER, /* connection, to its order number `life` */
-    CHORE_LOSE,   /* connection, idle or at work, if still at order number `life` */
+    CHORE_LOSE,   /* connection, if still at order number `life` */
     CHORE_CLOSED,
     CHORE_DRAIN,
     CHORE_SERVER, /* goes down or comes back */
@@ -312,10 +312,11 @@ static bool do_lose(sim *s, const chore *c)
 {
     const session *x = &s->books.sessions[c->subject];
 
-    if (x->state == CONNECTION_LEASED && x->orders == c->life)
-        s->silently_dead[c->subject] = true;
-    if (!s->faults || x->orders != c->life || x->state == CONNECTION_LEASED)
+    if (!s->faults || x->orders != c->life)
         return true;
+    /* A loss that crosses a grant: its release will tell. */
+    if (x->state == CONNECTION_LEASED)
+        s->silently_dead[c->subject] = true;
     return step(s, (event){.kind = EVENT_DOWN,
                            .connection = c->subject,
                            .reason = percent(s, 50) ? WEIR_RETIRE_SERVER_SHUTDOWN : 0});

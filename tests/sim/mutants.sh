@@ -103,6 +103,7 @@ mutant 'reuse a dirty connection'              core.c 's/connection_begin(c, x, 
 mutant 'reuse a broken connection'             core.c 's/case RELEASE_BROKEN: connection_retire.*/case RELEASE_BROKEN: connection_keep(c, x); break;/'
 mutant 'cancel a grant'                        core.c 's/if (w->state == WAITER_WAITING)/if (w->state != WAITER_REFUSED)/'
 mutant 'answer a close that crosses'           core.c '/static void on_checked/,/^}/s/x->state == CONNECTION_CLOSING/false/'
+mutant 'close under a lease'                   core.c 's/ || x->state == CONNECTION_LEASED)/)/'
 mutant 'blame the deadline, not the server'    core_due.c 's/? WEIR_ECONNECT : WEIR_ETIMEDOUT/? WEIR_ETIMEDOUT : WEIR_ETIMEDOUT/'
 mutant 'a grant forgets to move lanes'         core.c 's/x->lane = w->lane;/(void)0;/'
 

@@ -172,7 +172,7 @@ static void follow_down(books *b, const event *e)
 {
     session *s = &b->sessions[e->connection];
 
-    if (s->state == CONNECTION_CLOSING)
+    if (s->state == CONNECTION_CLOSING || s->state == CONNECTION_LEASED)
         return;
     bool dialing = s->state == CONNECTION_DIALING;
     if (dialing)

@@ -749,6 +749,19 @@ static void answers_that_cross_a_close_are_ignored(void **state)
     assert_int_equal(b->out.count, 0);
 }
 
+static void a_loss_that_crosses_a_grant_is_told_at_release(void **state)
+{
+    bench *b = *state;
+    waiter w = {0};
+
+    open_idle(b, 1, 0);
+    take(b, &w);
+    tell(b, EVENT_DOWN, 0);
+    assert_int_equal(b->out.count, 0);
+    release(b, &w, RELEASE_BROKEN);
+    assert_closed_for(b, WEIR_RETIRE_BROKEN);
+}
+
 /* ---- Age ---- */
 
 static void surplus_idle_ones_are_closed_down_to_min(void **state)
@@ -919,6 +932,7 @@ int main(void)
         behaviour(a_quarantined_connection_holds_up_no_one_else),
         behaviour(a_broken_connection_tells_how_it_broke),
         behaviour(answers_that_cross_a_close_are_ignored),
+        behaviour(a_loss_that_crosses_a_grant_is_told_at_release),
         behaviour(surplus_idle_ones_are_closed_down_to_min),
         behaviour(an_old_idle_connection_is_closed),
         behaviour(an_old_connection_in_use_is_closed_at_release),
