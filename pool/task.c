@@ -337,12 +337,11 @@ int weir_join(weir_task *task, int *result)
 {
     if (task->detached || task->joiner || task == weir_task_self())
         fatal("weir_join: the task is detached, joined by another, or the caller itself");
-    if (task->stack) {
-        joining j = {.wait.abandon = abandon_join, .task = task};
-        int r = task_wait(&j.wait, WEIR_NEVER, begin_join);
-        if (r < 0)
-            return r;
-    }
+    joining j = {.wait.abandon = abandon_join, .task = task};
+    int r = task->stack ? task_wait(&j.wait, WEIR_NEVER, begin_join) : task_check();
+    /* What has ended needs no task to wait for it. */
+    if (r < 0 && (task->stack || r != WEIR_ENOTASK))
+        return r;
     if (result)
         *result = task->result;
     free(task);

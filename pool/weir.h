@@ -286,7 +286,9 @@ typedef struct weir_group {
 } weir_group;
 
 /* `weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_CANCEL_REST);` A scoped group that ends with
- * members still running cancels them and waits until the last has ended. */
+ * members still running cancels them and waits until the last has ended; declare what members use
+ * before it, because variables declared after it are gone by then. A failure is a negative result.
+ */
 #define WEIR_GROUP(how)                                                                            \
     {                                                                                              \
         .policy = (how)                                                                            \

@@ -150,12 +150,11 @@ static void leaving_waits_even_when_cancelled_and_too_late(void **state)
 static int take_time_to_clean_up(void *arg)
 {
     bool *cleaned = arg;
-    weir_group_policy policy = WEIR_GROUP_COLLECT_ALL;
     (void)weir_sleep(WEIR_S(9));
     {
         /* A cancelled task may still own tasks that take their time. */
-        weir_scoped_group group = WEIR_GROUP(policy);
         member inner = {.sleep_ns = 1};
+        weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
         (void)weir_group_spawn(&group, live, &inner);
     }
     *cleaned = true;
