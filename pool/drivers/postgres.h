@@ -143,10 +143,11 @@ typedef struct session {
     weir_operation *operation; /* while ACTIVITY_OPERATION */
     session_mode mode;         /* for servers that do not report it */
     weir_retire_reason fate;   /* not WEIR_RETIRE_NOT: lost, or as good as */
-    bool retried;              /* the operation, with its statement prepared anew */
-    bool dirty;                /* session state may have been changed */
-    bool statements_stale;     /* somebody closed or made statements beside us */
-    bool settling;             /* the pool waits for the quarantine's end */
+    bool reads_only; /* from the start, by the server's or the user's own setting: it stays so */
+    bool retried;    /* the operation, with its statement prepared anew */
+    bool dirty;      /* session state may have been changed */
+    bool statements_stale; /* somebody closed or made statements beside us */
+    bool settling;         /* the pool waits for the quarantine's end */
 } session;
 
 static inline session *session_of(const weir_connection *c)
@@ -154,11 +155,26 @@ static inline session *session_of(const weir_connection *c)
     return c->state;
 }
 
+/* ---- Names (postgres_lookup.c) ---- */
+
+/* libpq's host, hostaddr and port, an address an entry. */
+typedef struct host_lists {
+    char *names, *addresses, *ports;
+} host_lists;
+
+/* `lists` live during the call; NULL: none of the names could be looked up, c->error says why. */
+typedef void (*lookup_fn)(session *s, const host_lists *lists);
+
+bool lookup_needed(const server_options *o);
+/* Lists all addresses, from s->skipped on and around the end. */
+void lookup_begin(session *s, lookup_fn done);
+void lookup_abandon(session *s);
+
 /* ---- Dialling (postgres_dial.c) ---- */
 
 /* Then connection_up or connection_down. */
 void dial_begin(session *s);
-/* Forgets name look-ups still under way. A dial that is not through is taken to have timed out. */
+/* A dial that is not through is taken to have timed out. */
 void dial_abandon(session *s);
 
 /* ---- The wire (postgres_flight.c) ---- */
@@ -185,6 +201,7 @@ void operation_lost(session *s);
 
 /* ---- Between leases (postgres_session.c) ---- */
 
+session_mode session_current_mode(const session *s);
 /* All report, later or at once. */
 void session_check(session *s);
 void session_reset(session *s);

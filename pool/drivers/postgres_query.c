@@ -15,15 +15,6 @@
 
 /* ---- What is due ahead of the operation ---- */
 
-/* Servers since 14 say in which mode a session is, whoever has changed it. */
-static session_mode current_mode(const session *s)
-{
-    const char *said = PQparameterStatus(s->pg, "default_transaction_read_only");
-    if (!said)
-        return s->mode;
-    return strcmp(said, "on") == 0 ? MODE_READ_ONLY : MODE_READ_WRITE;
-}
-
 typedef struct plan {
     const char *sql;
     prepared *known;
@@ -41,8 +32,9 @@ static plan make_plan(session *s)
         statements_make_room(&s->statements);
     /* A transaction keeps the mode it began in, and must not fail because of our housekeeping. */
     if (PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
-        session_mode wanted = o->statement->read_only ? MODE_READ_ONLY : MODE_READ_WRITE;
-        p.mode = o->kind == OPERATION_QUERY && current_mode(s) != wanted;
+        bool reads = o->statement->read_only || s->reads_only;
+        session_mode wanted = reads ? MODE_READ_ONLY : MODE_READ_WRITE;
+        p.mode = o->kind == OPERATION_QUERY && session_current_mode(s) != wanted;
         p.close = statements_doomed(&s->statements, NULL);
     }
     return p;
@@ -92,7 +84,7 @@ static bool send_mode(session *s, bool read_only)
     s->flight.mode_wanted = read_only;
     if (!send_sql(s, STEP_MODE,
                   read_only ? "SET default_transaction_read_only = on"
-                            : "SET default_transaction_read_only = off") ||
+                            : "RESET default_transaction_read_only") ||
         !send_sync(s, false))
         return false;
     return !read_only || send_sql(s, STEP_GUARD, "SET transaction_read_only = on");

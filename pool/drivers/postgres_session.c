@@ -3,6 +3,15 @@
 
 #include "postgres.h"
 
+/* Servers since 14 say in which mode a session is, whoever has changed it. */
+session_mode session_current_mode(const session *s)
+{
+    const char *said = PQparameterStatus(s->pg, "default_transaction_read_only");
+    if (!said)
+        return s->mode;
+    return strcmp(said, "on") == 0 ? MODE_READ_ONLY : MODE_READ_WRITE;
+}
+
 /* ---- What a command leaves behind ---- */
 
 static bool begins_with_any(const char *tag, const char *const *words)
