@@ -55,7 +55,7 @@ static int bind_path(binder *b, const route_match *match)
 {
     int status = 0;
     for (uint32_t i = 0; match && status == 0 && i < match->value_count; i++) {
-        uint32_t index;
+        uint32_t index = 0;
         status = claim(b, match->values[i].name, FROM_PATH, &index);
         if (status != 0)
             return status;
@@ -75,7 +75,7 @@ static int bind_members(binder *b, json_body *body)
     json_item item;
     int status = 0;
     while (status == 0 && json_body_next(body, &name, &item)) {
-        uint32_t index;
+        uint32_t index = 0;
         status = claim(b, name, FROM_BODY, &index);
         if (status == 0 && !json_item_null(&item))
             status = bind_json(&b->query->params[index], &item, &b->values[index], b->fault);
@@ -116,7 +116,7 @@ static int bind_pairs(binder *b, const bind_pair *pairs, uint32_t count)
     int status = same ? 0 : WEIR_ENOMEM;
     for (uint32_t i = 0; status == 0 && i < count; i++) {
         const query_param *p = query_param_find(b->query, pairs[i].name, strlen(pairs[i].name));
-        uint32_t index, found = 0;
+        uint32_t index = 0, found = 0;
         if ((!p && pairs[i].name[0] == '_') ||
             (p && b->from[p - b->query->params] == FROM_QUERY_STRING))
             continue;

@@ -112,18 +112,32 @@ static void take_parameters(query *q, const weir_result *result, oid_list *list)
     }
 }
 
+/* An earlier describing that failed half-way may have left some. */
+static void drop_columns(query *q)
+{
+    for (uint32_t i = 0; i < q->column_count; i++)
+        free(q->columns[i].name);
+    free(q->columns);
+    q->columns = NULL;
+    q->column_count = 0;
+}
+
 static int take_columns(query *q, const weir_result *result, oid_list *list)
 {
     uint32_t count = weir_result_columns(result);
-    q->columns = calloc(count + 1, sizeof *q->columns);
+    drop_columns(q);
+    if (count == 0)
+        return 0;
+    q->columns = calloc(count, sizeof *q->columns);
     if (!q->columns)
         return WEIR_ENOMEM;
-    for (; q->column_count < count; q->column_count++) {
-        query_column *column = &q->columns[q->column_count];
-        column->name = strdup(weir_result_column_name(result, q->column_count));
+    for (uint32_t i = 0; i < count; i++) {
+        query_column *column = &q->columns[i];
+        column->name = strdup(weir_result_column_name(result, i));
         if (!column->name)
             return WEIR_ENOMEM;
-        column->type = weir_result_column_type(result, q->column_count);
+        q->column_count = i + 1;
+        column->type = weir_result_column_type(result, i);
         add_oid(list, column->type);
     }
     return 0;

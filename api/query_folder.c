@@ -225,9 +225,9 @@ static int read_files(walk *w, query ***queries, uint32_t *count)
         return status;
     /* In the order of names, so that of several faults always the same one is reported. */
     if (w->count > 0)
-        qsort(w->names, w->count, sizeof *w->names, by_name);
+        qsort(w->names, w->count, sizeof(char *), by_name);
     uint32_t parsed = 0;
-    query **list = calloc(w->count + 1, sizeof *list);
+    query **list = calloc(w->count + 1, sizeof(query *));
     status = list ? parse_files(w, list, &parsed) : WEIR_ENOMEM;
     if (status != 0) {
         query_folder_free(list, parsed);

@@ -137,7 +137,13 @@ int query_set_read(const char *folder, query_set **set, query_fault *fault)
 
 int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault)
 {
-    return queries_describe(set->queries, set->count, lease, &set->shapes, fault);
+    shape_set *shapes = NULL;
+    int status = queries_describe(set->queries, set->count, lease, &shapes, fault);
+    if (status != 0)
+        return status;
+    shape_set_free(set->shapes);
+    set->shapes = shapes;
+    return 0;
 }
 
 query_set *query_set_ref(query_set *set)

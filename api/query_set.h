@@ -13,8 +13,8 @@ typedef struct query_set query_set;
 int query_set_read(const char *folder, query_set **set, query_fault *fault);
 
 /* Has the server describe every query: parameter types, columns, shapes. WEIR_EINVAL with `fault`
- * (file, line, the server's message) for one that does not prepare; as weir_query otherwise. Not
- * shared before this has returned 0. */
+ * (file, line, the server's message) for one that does not prepare; as weir_query otherwise, and
+ * then it may be tried again. Not shared before this has returned 0. */
 weir_async int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault);
 
 query_set *query_set_ref(query_set *set); /* any thread */

@@ -138,10 +138,12 @@ static void node_free(node *n)
 /* As deep as patterns have segments. */
 static void node_clear(node *n)
 {
-    node *child, *next;
-    HASH_ITER (hh, n->literals, child, next) {
-        HASH_DEL(n->literals, child);
+    node *child = n->literals;
+    HASH_CLEAR(hh, n->literals);
+    while (child) {
+        node *next = child->hh.next;
         node_free(child);
+        child = next;
     }
     if (n->param)
         node_free(n->param);

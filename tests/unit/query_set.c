@@ -166,8 +166,8 @@ static void a_file_and_a_depth_have_bounds(void **state)
     size_t size = 1024 * 1024;
     char *text = malloc(size + 1);
     assert_non_null(text);
-    memset(text, ' ', size + 1);
-    memcpy(text, "select 1", 8);
+    memset(text, '\n', size + 1);
+    text[0] = '1';
     put_bytes(f, "big.sql", text, size);
     reads(f, 1);
     query_set_unref(f->set);
@@ -357,6 +357,28 @@ static void a_server_in_trouble_is_not_the_files_fault(void **state)
     assert_int_equal(described(f, &step).described, WEIR_EQUERY);
 }
 
+static void describing_may_be_tried_again(void **state)
+{
+    folder *f = *state;
+    put(f, "a.sql", "select 1 as one");
+    put(f, "b.sql", "select 2 as two");
+    reads(f, 2);
+    const weir_fake_step one = {.columns = 1, .names = (const char *const[]){"one"}};
+    weir_fake_step lost = {.outcome = WEIR_FAKE_LOSE};
+    describing d = {.set = f->set};
+    assert_int_equal(weir_fake_open(&d.fake), 0);
+    assert_int_equal(weir_fake_answer(d.fake, NULL, 1, &one), 0);
+    assert_int_equal(weir_fake_answer(d.fake, NULL, 1, &lost), 0);
+    assert_int_equal(weir_fake_answer(d.fake, NULL, 0, &one), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(weir_run(&(weir_runtime_options){.virtual_time = true}, describe, &d), 0);
+        assert_int_equal(d.described, i == 0 ? WEIR_ELOST : 0);
+    }
+    weir_fake_close(d.fake);
+    assert_int_equal(query_set_at(f->set, 0)->column_count, 1);
+    assert_string_equal(query_set_at(f->set, 1)->columns[0].name, "one");
+}
+
 static void two_columns_of_one_name_are_refused(void **state)
 {
     folder *f = *state;
@@ -403,6 +425,7 @@ int main(void)
         folder_test(a_refusal_is_reported_at_its_line),
         folder_test(a_refusal_without_a_place_is_reported_at_the_statement),
         folder_test(a_server_in_trouble_is_not_the_files_fault),
+        folder_test(describing_may_be_tried_again),
         folder_test(two_columns_of_one_name_are_refused),
         folder_test(a_row_without_columns_is_refused_and_a_count_is_not),
     };
