@@ -13,18 +13,23 @@
 #include "task.h"
 #include "weir.h"
 
-#define AGENTS_MAX    48
-#define SEMAPHORES    3
-#define DEPTH_MAX     4
-#define UNIT          WEIR_US(1) /* durations are few multiples of it, so that much coincides */
-#define HORIZON       (200 * UNIT)
-#define REAL_SECONDS  60
-#define RUNG          7
+#define AGENTS_MAX   48
+#define SEMAPHORES   3
+#define DEPTH_MAX    4
+#define UNIT         WEIR_US(1) /* durations are few multiples of it, so that much coincides */
+#define HORIZON      (200 * UNIT)
+#define REAL_SECONDS 60
+#define RUNG         7
+#ifdef FIBER_FRAMES_SWOLLEN /* sanitizers make each runtime dear */
+#define DEFAULT_COUNT 1000
+#else
 #define DEFAULT_COUNT 4000
+#endif
 
 typedef struct agent {
     weir_task *task; /* valid until ended, or until joined by its owner */
     bool ended;
+    uint64_t ended_ns;
     bool cancelled; /* by an agent; not by its group */
     uint64_t cancelled_ns;
     uint64_t deadline[DEPTH_MAX + 2]; /* of its scopes */
@@ -38,7 +43,6 @@ typedef struct agent {
 typedef struct gathering {
     uint32_t spawned, ended;
     int first_error;
-    bool started; /* its first member was already counted */
 } gathering;
 
 typedef struct bell {
@@ -290,6 +294,7 @@ static int live(void *arg)
     int result = below(6) == 0 ? -100 - (int)below(3) : (int)below(3);
     trace(a, "ends", result);
     a->ended = true;
+    a->ended_ns = weir_now();
     sim.alive--;
     if (a->group) {
         a->group->ended++;
@@ -329,6 +334,7 @@ static void join(agent *a)
     uint64_t start_ns = weir_now();
     int outcome = weir_join(child->task, NULL);
     judge(a, start_ns, WEIR_NEVER, outcome < 0 ? outcome : 0);
+    promise(!child->ended || weir_now() == later(start_ns, child->ended_ns));
     if (outcome < 0)
         return;
     promise(child->ended);
@@ -428,6 +434,7 @@ static void gather(agent *a)
         weir_group_cancel(&group);
     if (below(4))
         judge_gathering(a, &g, weir_group_wait(&group));
+    promise(group.cancelled || group.policy == WEIR_GROUP_COLLECT_ALL || !g.first_error);
     weir_group_leave(&group);
     promise(g.ended == g.spawned && group.running == 0 && !group.members && !group.waiter);
 }
