@@ -86,7 +86,7 @@ static int open_lane(weir_runtime *runtime, const weir_runtime_options *options,
 
 static bool valid(const weir_runtime_options *options)
 {
-    if (options->lanes > LANES_MAX)
+    if (options->lanes > LANES_MAX || options->stack_size > SIZE_MAX / 2)
         return false;
     bool alone = options->lanes <= 1;
     if (options->loop)
@@ -200,6 +200,8 @@ void weir_runtime_close(weir_runtime *runtime)
             free_runtime(runtime);
         return;
     }
+    if (weir_task_self())
+        fatal("weir_runtime_close: a task cannot close the runtime that runs it");
     uint32_t opened = runtime->lanes_open;
     for (uint32_t i = 0; i < opened; i++)
         lane_close(&runtime->lanes[i], lane_closed);

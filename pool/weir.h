@@ -131,12 +131,13 @@ WEIR_PUBLIC int weir_runtime_open(const weir_runtime_options *options, weir_runt
  * could not be started. */
 WEIR_PUBLIC int weir_runtime_run(weir_runtime *runtime);
 
-/* Makes weir_runtime_run return. Tasks still suspended stay suspended; close pools and join tasks
- * first. Any thread. */
+/* Makes weir_runtime_run return. Tasks still suspended stay so until the runtime is run again or
+ * closed. Any thread. */
 WEIR_PUBLIC void weir_runtime_stop(weir_runtime *runtime);
 
-/* Frees the runtime; takes NULL. Pools must be closed and tasks ended. On a caller's own loop, the
- * memory is freed when that loop has run its close callbacks: run it once more. */
+/* Frees the runtime; takes NULL. Pools must be closed; tasks still alive are cancelled and waited
+ * for. On a caller's own loop that happens, and the memory is freed, while the loop runs: run it
+ * once more. Otherwise not from a task. */
 WEIR_PUBLIC void weir_runtime_close(weir_runtime *runtime);
 
 /* Runs `fn(arg)` as a task on a fresh runtime until it ends, then closes the runtime. Returns what

@@ -382,6 +382,43 @@ static void a_runtime_can_be_run_again_and_stopped_before_it_runs(void **state)
     weir_runtime_close(runtime);
 }
 
+/* ---- Without memory for stacks ---- */
+
+#define MORE_THAN_THERE_IS ((size_t)1 << 47)
+
+static void without_a_stack_no_task_starts(void **state)
+{
+    weir_runtime_options options = {.stack_size = MORE_THAN_THERE_IS};
+    assert_int_equal(weir_run(&options, close_runtime, NULL), WEIR_ENOMEM);
+    options.stack_size = SIZE_MAX - 1;
+    assert_int_equal(weir_run(&options, close_runtime, NULL), WEIR_EINVAL);
+}
+
+static void shrink_stacks(weir_timer *timer)
+{
+    weir_lane_self()->stacks.size = (size_t)256 * 1024;
+}
+
+static int stop_runtime(void *arg)
+{
+    weir_runtime_stop(arg);
+    return 0;
+}
+
+static void a_task_sent_to_a_lane_waits_for_a_stack(void **state)
+{
+    weir_runtime_options options = {.stack_size = MORE_THAN_THERE_IS, .virtual_time = true};
+    weir_runtime *runtime;
+    weir_timer later = {0};
+    assert_int_equal(weir_runtime_open(&options, &runtime), 0);
+    uint64_t from_ns = weir_now();
+    weir_timer_start(&later, from_ns + WEIR_MS(35), shrink_stacks);
+    assert_int_equal(weir_spawn_on(weir_runtime_lane(runtime, 0), stop_runtime, runtime), 0);
+    assert_int_equal(weir_runtime_run(runtime), 0);
+    assert_true(weir_now() == from_ns + WEIR_MS(40));
+    weir_runtime_close(runtime);
+}
+
 static void options_that_contradict_each_other_are_refused(void **state)
 {
     uv_loop_t loop;
@@ -414,6 +451,8 @@ int main(void)
         cmocka_unit_test(jobs_travel_between_lanes),
         cmocka_unit_test(closing_cancels_the_tasks_left_on_every_lane),
         cmocka_unit_test(a_runtime_can_be_run_again_and_stopped_before_it_runs),
+        cmocka_unit_test(without_a_stack_no_task_starts),
+        cmocka_unit_test(a_task_sent_to_a_lane_waits_for_a_stack),
         cmocka_unit_test(options_that_contradict_each_other_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
