@@ -38,7 +38,8 @@ UNIT_SRC    := $(wildcard tests/unit/*.c)
 SIM_SRC     := $(wildcard tests/sim/*.c)
 INTEGRATION_SRC := $(wildcard tests/integration/*.c)
 BENCH_SRC   := $(wildcard tests/bench/*.c)
-TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC)
+FUZZ_SRC    := $(wildcard tests/fuzz/*.c)
+TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 # All of the service but its main(), which unit tests link too.
 PARTS_SRC   := $(filter-out service/main.c,$(SERVICE_SRC))
 ALL_SRC     := $(POOL_SRC) $(API_SRC) $(SERVICE_SRC) $(SUPPORT_SRC) $(TEST_SRC)
@@ -66,7 +67,7 @@ run: ## serve the demo shop on 127.0.0.1:8080 (PORT=) over a private PostgreSQL
 	@BUILD=$(BUILD) service/demo/run
 
 clean: ## remove everything that was built
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-gcc $(BUILD)-clang compile_commands.json
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-fuzz $(BUILD)-gcc $(BUILD)-clang compile_commands.json
 
 ##@ Tests
 
@@ -105,6 +106,11 @@ valgrind: ## the unit tests under Valgrind
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
+fuzz: ## random bytes for the scanner, the binder and the encoder (FUZZ_SECONDS= each, 20)
+	@.ci/deps build run test lint
+	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
+	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+
 bench: ## measure against pgbench, as a table of ratios
 	@.ci/deps build run bench
 	@$(MAKE) --no-print-directory build benches
@@ -137,7 +143,7 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
 .PHONY: help deps build run clean test test-unit test-sim test-integration asan tsan valgrind \
-        mutants bench lint format install check compile benches tidy force
+        mutants fuzz bench lint format install check compile benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -193,6 +199,9 @@ $(BUILD)/weir: $(BUILD)/service/main.o $(HOUSE)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libsupport.a $(HOUSE)
 	$(say)$(link) $(LIBS) $(TEST_LIBS)
 
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(HOUSE)
+	$(say)$(link) -fsanitize=fuzzer $(LIBS)
+
 .SECONDARY: $(call objects,$(TEST_SRC))
 
 compile: $(call objects,$(ALL_SRC))
@@ -210,6 +219,13 @@ export SEED SCHEDULES TEST_SLOWER TEST_WRAPPER
 
 check: $(CHECKED) $(BUILD)/weir
 	@$(RUN_TESTS) $(CHECKED)
+
+FUZZ_SECONDS ?= 20
+fuzz-all: $(call programs,$(FUZZ_SRC))
+	@mkdir -p $(BUILD)/corpus
+	@for program in $^; do echo "== $$program"; corpus=$(BUILD)/corpus/$$(basename $$program); \
+	    mkdir -p $$corpus; $$program -verbosity=0 -print_final_stats=1 -artifact_prefix=$$corpus- \
+	    -max_total_time=$(FUZZ_SECONDS) $$corpus || exit 1; done
 
 HEADERS := $(wildcard pool/*.h pool/drivers/*.h api/*.h service/*.h tests/*/*.h)
 
