@@ -54,9 +54,9 @@ typedef struct entries {
     uint32_t count;
 } entries;
 
-static uint32_t count_addresses(const resolution *r)
+static uint32_t most_entries(const resolution *r)
 {
-    uint32_t n = 0;
+    uint32_t n = 1;
     for (uint32_t i = 0; i < r->count; i++) {
         n++;
         for (const struct addrinfo *a = r->lookups[i].found; a; a = a->ai_next)
@@ -80,7 +80,7 @@ static void add_found(entries *all, const server_host *h, const struct addrinfo 
 static bool entries_make(entries *all, const server_options *o, const resolution *r)
 {
     all->count = 0;
-    all->item = calloc(count_addresses(r), sizeof *all->item);
+    all->item = calloc(most_entries(r), sizeof *all->item);
     for (uint32_t i = 0; all->item && i < r->count; i++) {
         const server_host *h = &o->hosts[i];
         if (needs_lookup(h)) {

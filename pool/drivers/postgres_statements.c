@@ -53,6 +53,7 @@ void prepared_free(prepared *p)
 
 static void forget(statements *all, prepared *p)
 {
+    assert(all->by_sql && all->count > 0);
     HASH_DEL(all->by_sql, p);
     DL_DELETE(all->recent, p);
     all->count--;
