@@ -122,9 +122,9 @@ lint: ## format, clang-tidy, the arrows between folders, warnings of gcc and cla
 	@.ci/deps build run test lint
 	@.ci/arrows
 	@clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS)
-	@$(MAKE) --no-print-directory compile CC=gcc BUILD=$(if $(filter gcc,$(CC)),$(BUILD),$(BUILD)-gcc)
-	@$(MAKE) --no-print-directory compile CC=clang BUILD=$(BUILD)-clang
-	@$(MAKE) --no-print-directory tidy CC=clang BUILD=$(BUILD)-clang
+	@$(MAKE) --no-print-directory -k compile CC=gcc BUILD=$(if $(filter gcc,$(CC)),$(BUILD),$(BUILD)-gcc)
+	@$(MAKE) --no-print-directory -k compile CC=clang BUILD=$(BUILD)-clang
+	@$(MAKE) --no-print-directory -k tidy CC=clang BUILD=$(BUILD)-clang
 	@echo 'lint: clean'
 
 format: ## rewrite all C files as clang-format wants them
