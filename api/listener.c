@@ -81,9 +81,10 @@ int listener_open(listener *l, api_lane *lane, int fd, bool admin)
     l->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, request_access, l,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        api->connection_memory, MHD_OPTION_CONNECTION_LIMIT, clients, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_s, MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, request_announced, l, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, api->connection_memory,
+        MHD_OPTION_CONNECTION_LIMIT, clients, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+        MHD_OPTION_END);
     if (!l->daemon) {
         close(fd);
         return WEIR_EIO;

@@ -10,7 +10,8 @@
 #define PERCENT_SLASH '\xff'
 
 /* Decodes into `out`, which has room for length + 1 bytes, and ends it with NUL. An encoded slash
- * becomes `slash`. False when an escape is malformed, when the bytes are not UTF-8, or for NUL. */
+ * becomes `slash`; when that is '/', `out` may be `text` itself. False when an escape is malformed,
+ * when the bytes are not UTF-8, or for NUL. */
 bool percent_decode(const char *text, size_t length, char slash, char *out, size_t *decoded);
 
 /* Turns each PERCENT_SLASH into '/'. */

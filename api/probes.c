@@ -55,8 +55,7 @@ void serve_readyz(weir_request *req)
     check checks[CHECKS];
     bool ready = look(req, checks);
 
-    if (MHD_lookup_connection_value_n(req->connection, MHD_GET_ARGUMENT_KIND, "verbose",
-                                      strlen("verbose"), NULL, NULL) == MHD_YES) {
+    if (arguments_name(req->query_string, "verbose")) {
         tell_checks(req, checks, ready);
         return;
     }

@@ -64,11 +64,11 @@ void weir_reply_problem(weir_request *req, problem p)
 void weir_reply_error(weir_request *req, problem_kind kind, const char *format, ...)
 {
     char detail[512];
-    va_list arguments;
+    va_list values;
 
-    va_start(arguments, format);
-    vsnprintf(detail, sizeof detail, format, arguments);
-    va_end(arguments);
+    va_start(values, format);
+    vsnprintf(detail, sizeof detail, format, values);
+    va_end(values);
     weir_reply_problem(req, (problem){.kind = kind, .detail = detail});
 }
 

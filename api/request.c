@@ -74,26 +74,42 @@ static const char *path_of(const char *url)
     return slash ? slash : "/";
 }
 
-static weir_request *begin(listener *l, struct MHD_Connection *connection, const char *url,
-                           const char *method)
+/* The query string is taken away from libmicrohttpd: it would keep each argument in the memory of
+ * the connection, and when that is used up never answer. The line is its own buffer, not yet read.
+ */
+void *request_announced(void *arg, const char *uri, struct MHD_Connection *connection)
 {
-    weir_request *req = malloc(sizeof *req);
+    listener *l = arg;
+    char *mark = uri ? strchr(uri, '?') : NULL;
+    size_t length = mark ? strlen(mark + 1) : 0;
+    weir_request *req = malloc(sizeof *req + length + 1);
+
     if (!req)
         return NULL;
-    /* The ids at its end are strings, filled in below. */
+    /* The ids behind it are strings, filled in once the header is there. */
     memset(req, 0, offsetof(weir_request, request_id));
+    memcpy(req->query_string, mark ? mark + 1 : "", length + 1);
+    if (mark)
+        mark[1] = '\0';
     req->lane = l->lane;
     req->listener = l;
     req->connection = connection;
     req->began_ns = weir_now();
+    return req;
+}
+
+static void begin(weir_request *req, const char *url, const char *method)
+{
+    id_source *ids = &req->lane->ids;
+
+    req->step = REQUEST_RECEIVING;
     req->path = path_of(url);
     req->route = "";
-    req->pool = l->lane->api->pool;
+    req->pool = req->lane->api->pool;
     know_method(req, method);
-    request_id_choose(request_header(req, "X-Request-Id"), &l->lane->ids, req->request_id);
-    traceparent_choose(request_header(req, "traceparent"), &l->lane->ids, req->traceparent);
-    server_request_began(l->lane);
-    return req;
+    request_id_choose(request_header(req, "X-Request-Id"), ids, req->request_id);
+    traceparent_choose(request_header(req, "traceparent"), ids, req->traceparent);
+    server_request_began(req->lane);
 }
 
 static void request_free(weir_request *req)
@@ -173,10 +189,10 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
 {
     weir_request *req = *context;
 
-    if (!req) {
-        *context = req = begin(arg, connection, url, method);
-        if (!req)
-            return MHD_NO;
+    if (!req)
+        return MHD_NO; /* there was no memory for it */
+    if (req->step == REQUEST_ANNOUNCED) {
+        begin(req, url, method);
         req->too_large = announces_too_much(req);
         if (req->too_large && refuse_unread(req)) {
             refuse_body(req);
@@ -246,6 +262,10 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
     if (!req)
         return;
     *context = NULL;
+    if (req->step == REQUEST_ANNOUNCED) { /* no header came that could be understood */
+        request_free(req);
+        return;
+    }
     if (req->step == REQUEST_RUNNING) { /* the client of a held connection has gone */
         req->connection = NULL;
         req->client_gone = true;

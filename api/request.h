@@ -2,14 +2,15 @@
 #ifndef WEIR_REQUEST_H
 #define WEIR_REQUEST_H
 
-#include "bind.h"
+#include "arguments.h"
 #include "buffer.h"
 #include "server.h"
 
 typedef enum request_step {
-    REQUEST_RECEIVING,
-    REQUEST_RUNNING,  /* its task runs, libmicrohttpd waits */
-    REQUEST_ANSWERED, /* the answer is libmicrohttpd's */
+    REQUEST_ANNOUNCED, /* its first line has come */
+    REQUEST_RECEIVING, /* and its header */
+    REQUEST_RUNNING,   /* its task runs, libmicrohttpd waits */
+    REQUEST_ANSWERED,  /* the answer is libmicrohttpd's */
 } request_step;
 
 typedef struct disconnect_watch disconnect_watch;
@@ -66,9 +67,12 @@ struct weir_request {
 
     char request_id[REQUEST_ID_MAX + 1];
     char traceparent[TRACEPARENT_SIZE + 1];
+    char query_string[]; /* as it was sent, without '?' */
 };
 
-/* libmicrohttpd's callbacks: the access handler, and what it calls when it lets go of a request. */
+/* libmicrohttpd's callbacks: for a request line, for a header and what comes behind it, and for its
+ * letting go of a request. */
+void *request_announced(void *listener, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result request_access(void *listener, struct MHD_Connection *connection, const char *url,
                                const char *method, const char *version, const char *upload,
                                size_t *upload_size, void **context);

@@ -55,55 +55,6 @@ static void serve_endpoint(weir_request *req, const endpoint *e)
         refuse_method(req, 1u << METHOD_GET);
 }
 
-/* ---- Arguments of the query string ---- */
-
-#define PAIRS_MAX 256
-
-typedef struct arguments {
-    weir_request *req;
-    bind_pair pairs[PAIRS_MAX];
-    uint32_t count;
-    char *at, *end; /* what is left of the lane's scratch memory */
-    const char *wrong;
-} arguments;
-
-static bool decode_into(arguments *a, const char *text, size_t length, const char **decoded)
-{
-    size_t size;
-
-    /* libmicrohttpd ends a string at a NUL that the client sent, and tells the length up to it;
-     * everything it hands out came from memory no larger than the scratch. */
-    assert((size_t)(a->end - a->at) > length);
-    if (!percent_decode(text, length, '/', a->at, &size))
-        return false;
-    *decoded = a->at;
-    a->at += size + 1;
-    return true;
-}
-
-static enum MHD_Result take_argument(void *arg, enum MHD_ValueKind kind, const char *name,
-                                     size_t name_length, const char *value, size_t value_length)
-{
-    arguments *a = arg;
-    bind_pair pair = {0};
-
-    if (name_length == 0 && !value)
-        return MHD_YES; /* "&&" says nothing */
-    if (name_length == 0)
-        a->wrong = "An argument in the query string has no name.";
-    else if (a->count == PAIRS_MAX)
-        a->wrong = "The query string has too many arguments.";
-    else if (!decode_into(a, name, name_length, &pair.name) ||
-             (value && !decode_into(a, value, value_length, &pair.value)))
-        a->wrong = "The query string is not percent-encoded UTF-8.";
-    if (a->wrong)
-        return MHD_NO;
-    if (strcmp(pair.name, "_trace") == 0)
-        a->req->trace = !pair.value || strcmp(pair.value, "0") != 0;
-    a->pairs[a->count++] = pair;
-    return MHD_YES;
-}
-
 /* ---- Queries ---- */
 
 static int run_handler(void *arg)
@@ -152,18 +103,34 @@ static bool is_json(const char *type)
            (!type[length] || strchr("; \t", type[length]));
 }
 
-static void bind_and_start(weir_request *req, const route_match *match, const arguments *a)
+static bool wants_trace(const arguments *a)
 {
+    for (uint32_t i = 0; i < a->count; i++)
+        if (strcmp(a->pairs[i].name, "_trace") == 0)
+            return !a->pairs[i].value || strcmp(a->pairs[i].value, "0") != 0;
+    return false;
+}
+
+static void bind_and_start(weir_request *req, const route_match *match)
+{
+    arguments a;
     bind_fault fault = {0};
+    const char *wrong = arguments_parse(&a, req->query_string);
     int r;
+
+    if (wrong) {
+        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
+        return;
+    }
+    req->trace = wants_trace(&a);
 
     if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
         weir_reply_error(req, PROBLEM_MEDIA_TYPE,
                          "A body must be a JSON object with Content-Type: application/json.");
         return;
     }
-    r = bind_request(req->query, match, a->pairs, a->count, req->body, req->body_length,
-                     &req->bound, &fault);
+    r = bind_request(req->query, match, a.pairs, a.count, req->body, req->body_length, &req->bound,
+                     &fault);
     if (r == WEIR_EINVAL)
         weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
                                           .detail = fault.message,
@@ -174,19 +141,15 @@ static void bind_and_start(weir_request *req, const route_match *match, const ar
         start_task(req);
 }
 
-/* With the path's values in `match`, which point into the lane's scratch memory. */
-static void serve_match(weir_request *req, route_match *match, arguments *a)
+/* The path's values in `match` point into the lane's scratch memory. */
+static void serve_match(weir_request *req, route_match *match)
 {
     req->query = match->query;
     req->route = match->route;
     req->allowed = match->allowed | 1u << req->method;
     for (uint32_t i = 0; i < match->value_count; i++)
         percent_slashes((char *)match->values[i].value, match->values[i].length);
-    MHD_get_connection_values_n(req->connection, MHD_GET_ARGUMENT_KIND, take_argument, a);
-    if (a->wrong)
-        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", a->wrong);
-    else
-        bind_and_start(req, match, a);
+    bind_and_start(req, match);
 }
 
 /* What the path takes, whatever the method at hand. */
@@ -199,21 +162,17 @@ static uint32_t allowed_at(const weir_request *req, const char *path)
 
 static void route_query(weir_request *req)
 {
-    arguments a = {.req = req,
-                   .at = req->lane->scratch,
-                   .end = req->lane->scratch + req->lane->api->connection_memory};
-    size_t length = strlen(req->path), decoded;
+    size_t decoded;
     route_match match = {0};
-    char *path = a.at;
+    char *path = req->lane->scratch; /* as large as all that a client can send in a header */
 
-    if (!percent_decode(req->path, length, PERCENT_SLASH, path, &decoded)) {
+    if (!percent_decode(req->path, strlen(req->path), PERCENT_SLASH, path, &decoded)) {
         weir_reply_error(req, PROBLEM_BAD_REQUEST, "The path is not percent-encoded UTF-8.");
         return;
     }
-    a.at += decoded + 1;
     if (req->method < METHOD_COUNT &&
         query_set_match(req->queries->set, req->method, path, &match) == 0) {
-        serve_match(req, &match, &a);
+        serve_match(req, &match);
         return;
     }
     uint32_t allowed = allowed_at(req, path);

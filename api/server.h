@@ -52,7 +52,7 @@ struct api_lane {
     weir_job cancel_job;
     metrics_shard *metrics;
     id_source ids;
-    char *scratch; /* decoded path and arguments of the request at hand; connection_memory bytes */
+    char *scratch; /* decoded path of the request at hand; connection_memory bytes */
     bool closing, stopped;
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
