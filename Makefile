@@ -21,9 +21,10 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protecti
 OPTIMISE  ?= -O2 -g
 SANITIZE  ?=
 
+# Instrumented code misleads the compiler's flow analysis: there, warnings are only that.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -fvisibility=hidden -pthread \
-              $(if $(SANITIZE),-fno-omit-frame-pointer $(SANITIZE),$(HARDENING)) \
+              $(if $(SANITIZE),-fno-omit-frame-pointer -Wno-error $(SANITIZE),$(HARDENING)) \
               $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := -pthread $(if $(SANITIZE),$(SANITIZE),-Wl,-z,relro,-z,now) $(LDFLAGS)
 LIBS_POOL := $(BOOST) $(shell pkg-config --libs libuv libpq 2>/dev/null) -lm

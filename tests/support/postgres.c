@@ -171,7 +171,7 @@ static bool program_in(const char *folder, const char *name, char path[PATH_MAX]
 
 static bool program_by_pg_config(const char *name, char path[PATH_MAX])
 {
-    char folder[PATH_MAX] = "";
+    char folder[PATH_MAX / 2] = "";
     FILE *answer = popen("pg_config --bindir 2>/dev/null", "r");
     if (!answer)
         return false;
