@@ -211,7 +211,7 @@ void server_lane_released(api_lane *lane)
 
 static void close_here(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, job));
+    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, close_job));
 
     lane->closing = true;
     cancel_all(&lane->fresh);
@@ -274,6 +274,7 @@ static int lane_new(weir_api *api, uint32_t index, api_lane **made)
     lane->lane = weir_runtime_lane(api->runtime, index);
     lane->job.run = start_here;
     lane->cancel_job.run = cancel_here;
+    lane->close_job.run = close_here;
     id_source_open(&lane->ids);
     lane->scratch = malloc(api->connection_memory);
     if (!lane->scratch || metrics_shard_open(&lane->metrics) < 0) {
@@ -397,10 +398,8 @@ weir_async void weir_api_close(weir_api *api)
         return;
     atomic_store(&api->draining, true);
     atomic_store(&api->waiting_lane, weir_lane_self());
-    for (uint32_t i = 0; i < api->lane_count; i++) {
-        api->lanes[i]->job.run = close_here;
-        weir_lane_post(api->lanes[i]->lane, &api->lanes[i]->job);
-    }
+    for (uint32_t i = 0; i < api->lane_count; i++)
+        weir_lane_post(api->lanes[i]->lane, &api->lanes[i]->close_job);
     while (api->lanes_open > 0) {
         api_wait waiting = {.api = api};
         task_wait_firmly(&waiting.wait, begin_wait);

@@ -48,8 +48,8 @@ struct api_lane {
     request_list watched;  /* under way for longer: their clients are watched */
     weir_timer watch_timer;
     weir_hook hook; /* answers the finished ones */
-    weir_job job;   /* start, and later close */
-    weir_job cancel_job;
+    weir_job job;   /* starts it, and later ends it */
+    weir_job cancel_job, close_job;
     metrics_shard *metrics;
     id_source ids;
     char *scratch; /* decoded path of the request at hand; connection_memory bytes */
