@@ -129,7 +129,7 @@ static bool all_json(const char *output)
                     json_is_string(json_object_get(json, "msg"));
         json_decref(json);
         if (!good) {
-            print_error("not a log line, and what follows it:\n%.6000s\n", line);
+            fprintf(stderr, "not a log line, and what follows it:\n%.6000s\n", line);
             return false;
         }
     }
