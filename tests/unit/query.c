@@ -71,7 +71,7 @@ static void every_annotation_is_read(void **state)
                       "-- @default :state 'it''s  open '\n"
                       "-- @default tail a b\n"
                       "-- @optional since\n"
-                      "-- @pool replica\n"
+                      "-- @pool default\n"
                       "select :customer_id, :limit, :state, :since, :tail;\n");
     assert_string_equal(q->description, "The latest orders\n  of one customer.\n\nNewest first.");
     assert_true(q->routed);
@@ -80,7 +80,7 @@ static void every_annotation_is_read(void **state)
     assert_int_equal(q->route_line, 6);
     assert_int_equal(q->returns, RETURNS_COUNT);
     assert_int_equal(q->timeout_ns, WEIR_MS(1500));
-    assert_string_equal(q->pool, "replica");
+    assert_string_equal(q->pool, "default");
     assert_int_equal(q->param_count, 5);
     assert_true(q->params[0].in_path);
     assert_string_equal(q->params[1].name, "limit");
@@ -130,6 +130,7 @@ static void a_malformed_annotation_is_refused_with_what_to_write(void **state)
     refused("-- @optional\nselect :a", 1, "@optional NAME");
     refused("-- @optional a b\nselect :a, :b", 1, "@optional NAME");
     refused("-- @pool\nselect 1", 1, "@pool NAME");
+    refused("-- @pool replica\nselect 1", 1, "there is no pool \"replica\"");
     refused("-- @pool a b\nselect 1", 1, "@pool NAME");
 }
 
