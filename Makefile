@@ -186,7 +186,7 @@ $(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SRC)) $(BUILD)/sources
 	$(say)$(archive)
 
 $(BUILD)/$(RUNTIME_LIBS): $(PIC_OBJECTS) $(BUILD)/sources
-	$(say)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME) $(PIC_OBJECTS) -o $@ $(LIBS_POOL)
+	$(say)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME),--exclude-libs,ALL $(PIC_OBJECTS) -o $@ $(LIBS_POOL)
 
 $(BUILD)/libweir.so: $(BUILD)/$(RUNTIME_LIBS)
 	ln -sf $(RUNTIME_LIBS) $(BUILD)/$(SONAME)
