@@ -2,6 +2,9 @@
 #include "problem.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+#include "utf8.h"
 
 static const struct {
     int status;
@@ -70,6 +73,22 @@ problem_kind problem_of_sqlstate(const char *sqlstate, bool read_only)
     return PROBLEM_INTERNAL;
 }
 
+/* Paths come as they were sent, and what a server says may be cut short: JSON must be UTF-8. */
+static void sound_text(buffer *out, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (utf8_valid(text, length) == length) {
+        buffer_json(out, text, length);
+        return;
+    }
+    char *mended = strdup(text);
+    if (mended)
+        utf8_mend(mended);
+    buffer_json_text(out, mended);
+    free(mended);
+}
+
 static void member(buffer *out, const char *name, const char *value)
 {
     if (!value || !*value)
@@ -77,7 +96,7 @@ static void member(buffer *out, const char *name, const char *value)
     buffer_char(out, ',');
     buffer_json_text(out, name);
     buffer_char(out, ':');
-    buffer_json_text(out, value);
+    sound_text(out, value);
 }
 
 void problem_open(buffer *out, const problem *p)

@@ -269,7 +269,8 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
     if (req->step == REQUEST_RUNNING) { /* the client of a held connection has gone */
         req->connection = NULL;
         req->client_gone = true;
-        weir_cancel(req->task);
+        if (req->task) /* else it has just ended, and the answer is about to be given up */
+            weir_cancel(req->task);
         return;
     }
     bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
@@ -293,8 +294,10 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     header(response, "X-Request-Id", req->request_id);
     if (t->asked_ns) {
         uint64_t waited_ns = (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
-        snprintf(text, sizeof text, "acquire;dur=%.3f, query;dur=%.3f", (double)waited_ns / 1e6,
-                 (double)t->query_ns / 1e6);
+        uint64_t wait_us = waited_ns / 1000, query_us = t->query_ns / 1000;
+        snprintf(text, sizeof text, "acquire;dur=%llu.%03u, query;dur=%llu.%03u",
+                 (unsigned long long)(wait_us / 1000), (unsigned)(wait_us % 1000),
+                 (unsigned long long)(query_us / 1000), (unsigned)(query_us % 1000));
         header(response, "Server-Timing", text);
     }
     if (req->retry_after) {

@@ -427,6 +427,14 @@ static void what_cannot_be_decoded_is_400(void **state)
         "/q/echo?a=%00", "/q/echo?a=%ff", "/q/echo?=1", "/q/echo?a=%C0%80", "/q/echo?%zz=1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         fails_with("GET", bad[i], NULL, 400, "bad_request");
+    int fd = dial(); /* and what is told of it is JSON all the same */
+    say(fd, "GET /q/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n");
+    char *heard = hear(fd, "}\n", 1);
+    json_t *told = json_loads(strstr(heard, "\r\n\r\n"), 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(told, "instance")), "/q/??");
+    json_decref(told);
+    free(heard);
+    close(fd);
 }
 
 static void a_bad_parameter_is_named_before_any_connection_is_taken(void **state)

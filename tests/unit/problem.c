@@ -100,6 +100,15 @@ static void what_a_problem_does_not_know_it_does_not_mention(void **state)
     json_decref(o);
 }
 
+static void bytes_that_are_no_text_still_make_valid_json(void **state)
+{
+    json_t *o = told(&(problem){
+        .kind = PROBLEM_BAD_REQUEST, .instance = "/a\xff\"\xc3", .detail = "cut \xe2\x82"});
+    assert_string_equal(text(o, "instance"), "/a?\"?");
+    assert_memory_equal(text(o, "detail"), "cut ", 4);
+    json_decref(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +117,7 @@ int main(void)
             a_write_refused_as_one_is_the_servers_condition_unless_the_request_only_reads),
         cmocka_unit_test(every_problem_has_an_error_status_and_a_word_of_its_own),
         cmocka_unit_test(a_problem_tells_everything_it_knows),
+        cmocka_unit_test(bytes_that_are_no_text_still_make_valid_json),
         cmocka_unit_test(what_a_problem_does_not_know_it_does_not_mention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
