@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "framing.h"
 #include "reply.h"
 
 /* How much of a body that is too large is read and thrown away, so that its sender gets to read the
@@ -148,6 +149,22 @@ static void refuse_body(weir_request *req)
                      req->lane->api->body_max);
 }
 
+/* Answers what need not be read to its end. */
+static void refuse_early(weir_request *req, const char *version)
+{
+    const char *wrong = framing_problem(req->connection, version);
+
+    req->too_large = announces_too_much(req);
+    if (wrong) {
+        req->close = true; /* where the next request begins is not known */
+        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
+        request_answer(req);
+    } else if (req->too_large && refuse_unread(req)) {
+        refuse_body(req);
+        request_answer(req);
+    }
+}
+
 static void drop_body(weir_request *req)
 {
     free(req->body);
@@ -193,11 +210,7 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
         return MHD_NO; /* there was no memory for it */
     if (req->step == REQUEST_ANNOUNCED) {
         begin(req, url, method);
-        req->too_large = announces_too_much(req);
-        if (req->too_large && refuse_unread(req)) {
-            refuse_body(req);
-            request_answer(req);
-        }
+        refuse_early(req, version);
         return MHD_YES;
     }
     if (*upload_size > 0) {

@@ -1,0 +1,118 @@
+/* attack_framing.c: tests of requests that do not say clearly where they end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../support/postgres.h"
+#include "../support/weir_process.h"
+
+static postgres_server *database;
+static char folder[32], file[64];
+static weir_process *weir;
+
+/* All that is said in answer to `request`, until the other side closes or 10 s have passed. */
+static const char *answer_to(const char *request)
+{
+    static char heard[1 << 16];
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons(weir_port(weir)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    size_t length = 0;
+    ssize_t n;
+    while (poll(&wait, 1, 10000) == 1 &&
+           (n = recv(fd, heard + length, sizeof heard - 1 - length, 0)) > 0)
+        length += (size_t)n;
+    heard[length] = '\0';
+    close(fd);
+    return heard;
+}
+
+/* One 400 and the end of the connection: what follows is not taken for a request. */
+static void is_refused(const char *header, const char *body)
+{
+    char request[1024];
+    snprintf(request, sizeof request, "POST /q/ping HTTP/1.1\r\n%s\r\n%s", header, body);
+    const char *heard = answer_to(request);
+    if (strncmp(heard, "HTTP/1.1 400 ", 13) != 0 || strstr(heard, "\nHTTP/1.1 ") ||
+        !strstr(heard, "\r\nConnection: close\r\n") || !strstr(heard, "\"code\":\"bad_request\""))
+        fail_msg("%s was answered with: %s", request, heard);
+}
+
+#define SMUGGLED "GET /q/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+#define CHUNKED  "2\r\n{}\r\n0\r\n\r\n"
+
+static void a_body_of_two_lengths_is_refused(void **state)
+{
+    is_refused("Host: x\r\nContent-Length: 2\r\nContent-Length: 35\r\n", "{}" SMUGGLED);
+    is_refused("Host: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n", CHUNKED SMUGGLED);
+    is_refused("Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n", CHUNKED SMUGGLED);
+}
+
+static void a_coding_that_is_not_chunked_is_refused_at_once(void **state)
+{
+    is_refused("Host: x\r\nTransfer-Encoding: gzip\r\n", "{}");
+    is_refused("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", CHUNKED);
+    is_refused("Host: x\r\nTransfer-Encoding: xchunked\r\n", CHUNKED);
+    is_refused("Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", CHUNKED);
+}
+
+static void a_header_name_with_a_blank_is_refused(void **state)
+{
+    is_refused("Host: x\r\nContent-Length : 2\r\n", "{}" SMUGGLED);
+    is_refused("Host: x\r\nTransfer-Encoding : chunked\r\n", CHUNKED SMUGGLED);
+}
+
+static void a_request_is_for_one_host(void **state)
+{
+    is_refused("", "");
+    is_refused("Host: a\r\nHost: b\r\n", "");
+    const char *heard = answer_to("GET /q/ping HTTP/1.0\r\n\r\n");
+    assert_memory_equal(heard, "HTTP/1.1 200", 12);
+}
+
+static int open_world(void **state)
+{
+    database = postgres_start(NULL);
+    strcpy(folder, "/tmp/weir-framing-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(file, sizeof file, "%s/ping.sql", folder);
+    FILE *f = fopen(file, "w");
+    if (!f || fputs("select 1 as one\n", f) < 0 || fclose(f) != 0)
+        return -1;
+    weir = weir_serve(postgres_conninfo(database), folder, NULL);
+    return weir_await_ready(weir) ? 0 : -1;
+}
+
+static int close_world(void **state)
+{
+    weir_stop(weir);
+    unlink(file);
+    rmdir(folder);
+    postgres_stop(database);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_of_two_lengths_is_refused),
+        cmocka_unit_test(a_coding_that_is_not_chunked_is_refused_at_once),
+        cmocka_unit_test(a_header_name_with_a_blank_is_refused),
+        cmocka_unit_test(a_request_is_for_one_host),
+    };
+    return cmocka_run_group_tests(tests, open_world, close_world);
+}
