@@ -142,6 +142,15 @@ void connection_closed(weir_connection *c)
     pool_step(c->pool, &(event){.kind = EVENT_CLOSED, .connection = c->index}, NULL);
 }
 
+/* A lease of another lane may have been given the connection just now, and wait for it to come. */
+static const char *label_here(weir_connection *c)
+{
+    pthread_mutex_lock(&c->pool->lock);
+    const weir_lease *lease = c->lease;
+    pthread_mutex_unlock(&c->pool->lock);
+    return lease && lease->lane == c->lane ? lease->label : NULL;
+}
+
 void connection_notice(weir_connection *c, const char *sqlstate, const char *message)
 {
     pool_emit(c->pool, &(weir_event){
@@ -151,6 +160,6 @@ void connection_notice(weir_connection *c, const char *sqlstate, const char *mes
                            .lane = c->lane->index,
                            .sqlstate = sqlstate,
                            .message = message,
-                           .label = c->lease ? c->lease->label : NULL,
+                           .label = label_here(c),
                        });
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fatal.h"
 #include "pool.h"
 
 /* Spare leases kept a lane; more than are ever under way at once would only hold memory. */
@@ -27,6 +28,7 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
     } else if (!(lease = malloc(sizeof *lease))) {
         return NULL;
     }
+    here->leases++;
     memset(lease, 0, offsetof(weir_lease, label));
     lease->pool = pool;
     lease->lane = weir_lane_self();
@@ -41,16 +43,20 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
     return lease;
 }
 
+/* The last thing its holder does with it: of a pool that goes this may be the end. */
 static void lease_free(weir_lease *lease)
 {
     pool_lane *here = pool_here(lease->pool);
-    if (here->spare_count >= SPARE_MAX) {
+    here->leases--;
+    if (here->leaving || here->spare_count >= SPARE_MAX) {
         free(lease);
-        return;
+    } else {
+        lease->next = here->spare;
+        here->spare = lease;
+        here->spare_count++;
     }
-    lease->next = here->spare;
-    here->spare = lease;
-    here->spare_count++;
+    if (here->leaving && here->leases == 0)
+        pool_leave(here);
 }
 
 static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t duration_ns)
@@ -106,13 +112,20 @@ static int accept_refusal(weir_lease *lease, int error)
     return error;
 }
 
+/* The grant has come too late to be of use. */
+static void give_back(weir_lease *lease)
+{
+    accept_grant(lease);
+    weir_release(lease);
+}
+
 /* The taker has gone: whatever the core had for it goes back. */
 static void disown(weir_lease *lease)
 {
     if (lease->connection)
-        weir_release(lease);
+        give_back(lease);
     else
-        lease_free(lease);
+        accept_refusal(lease, lease->refusal);
 }
 
 static void call_back(weir_lease *lease)
@@ -138,7 +151,6 @@ void lease_deliver(weir_job *job)
     if (c && c->lane != lease->lane) { /* it has just left its former lane for this one */
         c->lane = lease->lane;
         lease->severed = lease->pool->driver->attach(c) < 0;
-        lease->spent = lease->severed;
     }
     if (lease->granted) {
         call_back(lease);
@@ -166,8 +178,12 @@ static void stop_asking(weir_wait *wait)
     weir_lease *lease = weir_container(wait, asking, wait)->lease;
     pool_step(lease->pool, &(event){.kind = EVENT_TICK}, lease);
     pool_step(lease->pool, &(event){.kind = EVENT_CANCEL, .waiter = &lease->waiter}, lease);
-    lease->abandoned = lease->posted;
     lease->wait = NULL;
+    if (!lease->posted)
+        return;
+    lease->abandoned = true;
+    lease->own_timings = *lease->timings; /* the taker's end with its take */
+    lease->timings = &lease->own_timings;
 }
 
 /* The wait ended with `error` before an answer was taken. */
@@ -176,7 +192,7 @@ static int come_away(weir_lease *lease, int error)
     if (lease->abandoned)
         return error;
     if (lease->connection) {
-        weir_release(lease);
+        give_back(lease);
         return error;
     }
     bool core_knows_why = error == WEIR_ETIMEDOUT && lease->refusal != WEIR_ECANCELED;
@@ -249,10 +265,6 @@ static release_condition condition_of(weir_lease *lease, weir_retire_reason *rea
         *reason = WEIR_RETIRE_BROKEN;
         return RELEASE_BROKEN;
     }
-    if (c->operation) { /* released under its own query: the settling cancels it */
-        c->operation = NULL;
-        return RELEASE_RUNNING;
-    }
     return lease->pool->driver->condition(c, reason);
 }
 
@@ -260,9 +272,13 @@ void weir_release(weir_lease *lease)
 {
     if (!lease)
         return;
+    if (lease->wait || lease->done)
+        fatal("weir_release: a lease is released while a query on it waits for its answer");
     assert(weir_lane_self() == lease->lane && lease->connection->lease == lease);
     event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};
     e.condition = condition_of(lease, &e.reason);
+    if (e.condition != RELEASE_BROKEN) /* what went wrong was this lease's, not the next one's */
+        error_clear(&lease->connection->error);
     uint64_t now_ns = pool_step(lease->pool, &e, NULL);
     lease->timings->released_ns = now_ns;
     emit(lease, WEIR_LEASE_RELEASED, 0, now_ns - lease->granted_ns);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "fatal.h"
+
 /* Jobs that a step has made ready, handed to their lanes once the lock is free again. */
 typedef struct outbox {
     uint32_t count;
@@ -22,14 +24,18 @@ static void outbox_add(outbox *box, weir_lane *lane, weir_job *job)
     box->item[box->count++].job = job;
 }
 
-static void outbox_send(const outbox *box, const weir_lane *here)
+static void hand(weir_lane *lane, weir_job *job)
 {
-    for (uint32_t i = 0; i < box->count; i++) {
-        if (box->item[i].lane == here)
-            weir_lane_push(box->item[i].lane, box->item[i].job);
-        else
-            weir_lane_post(box->item[i].lane, box->item[i].job);
-    }
+    if (lane == weir_lane_self())
+        weir_lane_push(lane, job);
+    else
+        weir_lane_post(lane, job);
+}
+
+static void outbox_send(const outbox *box)
+{
+    for (uint32_t i = 0; i < box->count; i++)
+        hand(box->item[i].lane, box->item[i].job);
 }
 
 pool_lane *pool_here(weir_pool *pool)
@@ -153,7 +159,7 @@ static void pool_is_drained(weir_pool *pool)
 {
     for (uint32_t i = 0; i < pool->lane_count; i++) {
         pool->lanes[i].leave.run = lane_leaves;
-        weir_lane_post(weir_runtime_lane(pool->runtime, i), &pool->lanes[i].leave);
+        hand(weir_runtime_lane(pool->runtime, i), &pool->lanes[i].leave);
     }
 }
 
@@ -183,7 +189,7 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
     pthread_mutex_unlock(&pool->lock);
 
     arm(pool_here(pool), out.wake_ns);
-    outbox_send(&box, weir_lane_self());
+    outbox_send(&box);
     if (drained)
         pool_is_drained(pool);
     return now_ns;
@@ -234,6 +240,15 @@ static core_options rules(const weir_pool_options *o, uint32_t lanes)
 /* Slots beyond this are a mistake in the options, not a wish. */
 #define MAX_CONNECTIONS 100000u
 
+static int refuse_options(const char *message, weir_error *why)
+{
+    if (why) {
+        *why = (weir_error){.code = WEIR_EINVAL};
+        snprintf(why->message, sizeof why->message, "%s", message);
+    }
+    return WEIR_EINVAL;
+}
+
 static int check_options(const core_options *o, weir_error *why)
 {
     const char *message = NULL;
@@ -241,13 +256,7 @@ static int check_options(const core_options *o, weir_error *why)
         message = "max is larger than any server takes";
     else if (o->min > o->max)
         message = "min is larger than max";
-    if (!message)
-        return 0;
-    if (why) {
-        *why = (weir_error){.code = WEIR_EINVAL};
-        snprintf(why->message, sizeof why->message, "%s", message);
-    }
-    return WEIR_EINVAL;
+    return message ? refuse_options(message, why) : 0;
 }
 
 static void lane_starts(weir_job *job)
@@ -296,8 +305,10 @@ static void pool_free(weir_pool *pool)
 int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir_pool **opened,
                    weir_error *why)
 {
-    if (!runtime)
+    if (!runtime && weir_lane_self())
         runtime = weir_lane_self()->runtime;
+    if (!runtime)
+        return refuse_options("this thread is no lane, and no runtime was given", why);
     core_options o = rules(options, weir_runtime_lanes(runtime));
     int r = check_options(&o, why);
     if (r < 0)
@@ -327,18 +338,16 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
     }
     pool_emit(pool, &(weir_event){.kind = WEIR_POOL_OPENED});
     pool->lanes[0].start.run = lane_starts;
-    weir_lane_post(weir_runtime_lane(runtime, 0), &pool->lanes[0].start);
+    hand(weir_runtime_lane(runtime, 0), &pool->lanes[0].start);
     *opened = pool;
     return 0;
 }
 
 /* ---- Closing ---- */
 
-static void pool_ends(weir_job *job)
+static void hand_back(weir_job *job)
 {
     weir_pool *pool = weir_container(job, weir_pool, closed_job);
-    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_CLOSED});
-    pool->life = POOL_GONE;
     if (pool->closer) {
         wait_end(pool->closer, 0);
         return; /* who waits frees it */
@@ -351,12 +360,23 @@ static void pool_ends(weir_job *job)
     closed(arg);
 }
 
-static void lane_leaves(weir_job *job)
+static void pool_ends(weir_job *job)
 {
-    pool_lane *here = weir_container(job, pool_lane, leave);
+    weir_pool *pool = weir_container(job, weir_pool, closed_job);
+    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_CLOSED});
+    pool->life = POOL_GONE;
+    hand_back(job);
+}
+
+void pool_leave(pool_lane *here)
+{
     weir_pool *pool = here->pool;
 
+    if (here->left) /* and refused one more take since */
+        return;
+    here->left = true;
     weir_timer_stop(&here->timer);
+    here->armed_ns = 0; /* never again */
     while (here->spare) {
         weir_lease *lease = here->spare;
         here->spare = lease->next;
@@ -367,14 +387,27 @@ static void lane_leaves(weir_job *job)
     pthread_mutex_unlock(&pool->lock);
     if (last) {
         pool->closed_job.run = pool_ends;
-        weir_lane_post(pool->closer_lane, &pool->closed_job);
+        hand(pool->closer_lane, &pool->closed_job);
     }
+}
+
+/* Refusals may still be on their way to takers of this lane: it leaves after the last of them. */
+static void lane_leaves(weir_job *job)
+{
+    pool_lane *here = weir_container(job, pool_lane, leave);
+    here->leaving = true;
+    if (here->leases == 0)
+        pool_leave(here);
 }
 
 static void begin_drain(weir_pool *pool)
 {
-    if (pool->life != POOL_OPEN)
+    if (pool->closed || pool->closer)
+        fatal("a pool is closed by two at once");
+    if (pool->life != POOL_OPEN) {
+        assert(pool->closer_lane == weir_lane_self());
         return;
+    }
     pool->life = POOL_DRAINING;
     pool->closer_lane = weir_lane_self();
     pool->lanes_left = pool->lane_count;
@@ -389,9 +422,7 @@ typedef struct closing {
 
 static void close_begins(weir_wait *wait)
 {
-    closing *c = weir_container(wait, closing, wait);
-    c->pool->closer = wait;
-    begin_drain(c->pool);
+    weir_container(wait, closing, wait)->pool->closer = wait;
 }
 
 static void close_given_up(weir_wait *wait)
@@ -403,7 +434,9 @@ int weir_pool_close(weir_pool *pool)
 {
     if (!pool)
         return 0;
-    assert(!pool->closed && (pool->life == POOL_OPEN || pool->closer_lane == weir_lane_self()));
+    if (!weir_task_self())
+        return WEIR_ENOTASK;
+    begin_drain(pool);
     if (pool->life != POOL_GONE) {
         closing c = {.wait = {.abandon = close_given_up}, .pool = pool};
         int r = task_wait(&c.wait, WEIR_NEVER, close_begins);
@@ -416,10 +449,13 @@ int weir_pool_close(weir_pool *pool)
 
 void weir_pool_close_cb(weir_pool *pool, void (*closed)(void *arg), void *arg)
 {
-    assert(pool->life == POOL_OPEN);
+    begin_drain(pool);
     pool->closed = closed;
     pool->closed_arg = arg;
-    begin_drain(pool);
+    if (pool->life != POOL_GONE)
+        return;
+    pool->closed_job.run = hand_back;
+    weir_lane_push(pool->closer_lane, &pool->closed_job);
 }
 
 const char *weir_pool_name(const weir_pool *pool)

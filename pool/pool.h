@@ -29,7 +29,7 @@ struct weir_lease {
     atomic_bool running; /* a query is under way; read by others for diagnosis */
     weir_job job;        /* brings grant or refusal to its lane */
 
-    weir_wait *wait;         /* the task form: who waits for grant or answer */
+    weir_wait *wait;         /* the task form: who waits for grant or answer, until it runs */
     weir_granted_fn granted; /* the callback form */
     weir_done_fn done;
     void *arg;
@@ -38,7 +38,8 @@ struct weir_lease {
     uint64_t started_ns;
     int status;
     weir_result *result;
-    weir_timer deadline; /* of a query in the callback form */
+    uint64_t until_ns; /* the callback form's deadline */
+    weir_timer deadline;
 
     weir_timings own_timings;
     weir_timings *timings;
@@ -54,6 +55,8 @@ typedef struct pool_lane {
     uint64_t armed_ns;
     weir_lease *spare; /* leases to use again */
     uint32_t spare_count;
+    uint32_t leases;    /* out, from the asking to the end: as long as there are any, it stays */
+    bool leaving, left; /* while the pool goes */
     weir_job start, leave;
 } pool_lane;
 
@@ -96,6 +99,9 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine);
 /* The lane's own part of a pool. */
 pool_lane *pool_here(weir_pool *pool);
 
+/* No lease is out any more on a lane that is leaving. The pool may be gone when this returns. */
+void pool_leave(pool_lane *here);
+
 /* Says to whoever listens what happened; not under the lock. */
 void pool_emit(weir_pool *pool, weir_event *what);
 
@@ -115,9 +121,14 @@ void connection_carry_out(weir_job *job);
 /* The job behind weir_lease.job: brings grant or refusal to the taker, on its lane. */
 void lease_deliver(weir_job *job);
 
-/* Gives up the query under way: at the server it is cancelled, the lease is spent. On the loop's
- * own stack. */
-void lease_cut_short(weir_lease *lease);
+/* Cheaper than filling all of it with zeros. */
+static inline void error_clear(weir_error *error)
+{
+    error->code = 0;
+    error->retryable = false;
+    error->position = 0;
+    error->sqlstate[0] = error->message[0] = error->detail[0] = error->hint[0] = '\0';
+}
 
 void histogram_add(weir_histogram *histogram, uint64_t duration_ns);
 

@@ -4,27 +4,35 @@
 
 #include "pool.h"
 
-static void clear_error(weir_error *error)
+/* The connection was lost on its way to this lane, before anything was asked of it. */
+static int tell_loss(weir_connection *c)
 {
-    error->code = 0;
-    error->retryable = false;
-    error->sqlstate[0] = error->message[0] = error->detail[0] = error->hint[0] = '\0';
+    c->error.code = WEIR_ELOST;
+    c->error.retryable = true;
+    if (!c->error.message[0])
+        snprintf(c->error.message, sizeof c->error.message,
+                 "the connection could not join the loop of its new lane");
+    return WEIR_ELOST;
 }
 
 static int prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
                    const weir_params *params)
 {
     assert(weir_lane_self() == lease->lane);
+    /* Not only while the operation is under way: also before it begins, and until its answer is
+     * taken. */
+    if (lease->wait || lease->done)
+        return WEIR_EBUSY;
     if (lease->spent)
         return WEIR_ESPENT;
-    if (lease->connection->operation)
-        return WEIR_EBUSY;
     if (!statement || !statement->sql)
         return WEIR_EINVAL;
+    if (lease->severed)
+        return tell_loss(lease->connection);
     lease->operation = (weir_operation){kind, statement, params};
     lease->status = 0;
     lease->result = NULL;
-    clear_error(&lease->connection->error);
+    error_clear(&lease->connection->error);
     return 0;
 }
 
@@ -61,7 +69,9 @@ static void emit(weir_lease *lease, weir_event_kind kind, int error)
                            });
 }
 
-void lease_cut_short(weir_lease *lease)
+/* Gives up the query under way: at the server it is cancelled, the lease is spent. On the loop's
+ * own stack. */
+static void cut_short(weir_lease *lease)
 {
     weir_connection *c = lease->connection;
     c->operation = NULL;
@@ -74,7 +84,7 @@ void lease_cut_short(weir_lease *lease)
     emit(lease, WEIR_QUERY_CANCELLED, WEIR_ECANCELED);
 }
 
-static void give_answer(weir_job *job);
+static void send_answer(weir_lease *lease);
 
 void operation_finish(weir_connection *c, int status, weir_result *result)
 {
@@ -92,8 +102,7 @@ void operation_finish(weir_connection *c, int status, weir_result *result)
         emit(lease, WEIR_QUERY_FAILED, status);
     if (lease->done) {
         weir_timer_stop(&lease->deadline);
-        lease->job.run = give_answer;
-        weir_lane_push(lease->lane, &lease->job);
+        send_answer(lease);
     } else {
         wait_end(lease->wait, 0);
     }
@@ -131,7 +140,7 @@ static void begin(weir_wait *wait)
 
 static void abandon(weir_wait *wait)
 {
-    lease_cut_short(weir_container(wait, answering, wait)->lease);
+    cut_short(weir_container(wait, answering, wait)->lease);
 }
 
 static int run(weir_lease *lease, operation_kind kind, const weir_statement *statement,
@@ -182,19 +191,37 @@ static void give_answer(weir_job *job)
     done(lease->arg, lease->status, lease->result);
 }
 
-static void deadline_passed(weir_timer *timer)
+static void send_answer(weir_lease *lease)
 {
-    weir_lease *lease = weir_container(timer, weir_lease, deadline);
-    lease_cut_short(lease);
-    lease->status = WEIR_ETIMEDOUT;
-    lease->connection->error.code = WEIR_ETIMEDOUT;
     lease->job.run = give_answer;
     weir_lane_push(lease->lane, &lease->job);
 }
 
+static void time_out(weir_lease *lease)
+{
+    lease->status = WEIR_ETIMEDOUT;
+    lease->connection->error.code = WEIR_ETIMEDOUT;
+    send_answer(lease);
+}
+
+static void deadline_passed(weir_timer *timer)
+{
+    weir_lease *lease = weir_container(timer, weir_lease, deadline);
+    cut_short(lease);
+    time_out(lease);
+}
+
+/* Only now that the job is free to bring an answer does the deadline begin to count. */
 static void start_job(weir_job *job)
 {
-    start(weir_container(job, weir_lease, job));
+    weir_lease *lease = weir_container(job, weir_lease, job);
+    if (lease->until_ns != WEIR_NEVER && lease->until_ns <= weir_now()) {
+        time_out(lease);
+        return;
+    }
+    if (lease->until_ns != WEIR_NEVER)
+        weir_timer_start(&lease->deadline, lease->until_ns, deadline_passed);
+    start(lease);
 }
 
 int weir_query_cb(weir_lease *lease, const weir_statement *statement, const weir_params *params,
@@ -203,13 +230,10 @@ int weir_query_cb(weir_lease *lease, const weir_statement *statement, const weir
     int r = prepare(lease, OPERATION_QUERY, statement, params);
     if (r < 0)
         return r;
-    if (lease->done)
-        return WEIR_EBUSY;
     lease->done = done;
     lease->arg = arg;
+    lease->until_ns = deadline_ns;
     lease->started_ns = weir_now();
-    if (deadline_ns != WEIR_NEVER)
-        weir_timer_start(&lease->deadline, deadline_ns, deadline_passed);
     lease->job.run = start_job;
     weir_lane_push(lease->lane, &lease->job);
     return 0;

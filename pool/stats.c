@@ -57,7 +57,10 @@ uint64_t weir_pool_expected_wait(weir_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     if (view.count[CONNECTION_IDLE] > 0 && view.waiting == 0)
         return 0;
-    return use_ns * (view.waiting + 1) / pool->max;
+    uint64_t sum_ns;
+    if (__builtin_mul_overflow(use_ns, (uint64_t)view.waiting + 1, &sum_ns))
+        return WEIR_NEVER;
+    return sum_ns / pool->max;
 }
 
 static int older_first(const void *a, const void *b)

@@ -437,7 +437,8 @@ WEIR_PUBLIC int weir_pool_open(weir_runtime *runtime, const weir_pool_options *o
 
 /* Closes a pool: waiters and new takes are refused with WEIR_ECLOSED, idle connections closed,
  * leased ones as they come back; then frees it. Suspends until then. On WEIR_ETIMEDOUT or
- * WEIR_ECANCELED the pool is still closing: call again. Takes NULL. */
+ * WEIR_ECANCELED, also of a task cancelled before, the pool is still closing: call again on this
+ * lane, or weir_pool_close_cb. WEIR_ENOTASK. Takes NULL. */
 WEIR_PUBLIC weir_async int weir_pool_close(weir_pool *pool);
 
 /* The same for programs without tasks: `closed(arg)` is called on the current lane once the pool is
@@ -469,8 +470,9 @@ struct weir_timings {
 WEIR_PUBLIC weir_async int weir_acquire(weir_pool *pool, const weir_scope *scope,
                                         weir_lease **lease);
 
-/* Gives a lease back; takes NULL. Never suspends, never fails: rollback, reset, or the stopping of
- * a query still under way are the pool's work. */
+/* Gives a lease back; takes NULL. Never suspends, never fails: rollback, reset, or seeing to it
+ * that a query cut short stops at the server are the pool's work. Not while a query on it waits for
+ * its answer: that ends the program. */
 WEIR_PUBLIC void weir_release(weir_lease *lease);
 
 static inline void weir_release_scoped(weir_lease **lease)
@@ -514,8 +516,9 @@ typedef struct weir_params {
 
 /* Runs a statement and waits for its whole result, until the task's deadline. `params` may be NULL
  * for none. The caller owns the result. WEIR_EQUERY and WEIR_ELOST leave details in
- * weir_lease_error. On WEIR_ETIMEDOUT and WEIR_ECANCELED the query is cancelled at the server and
- * the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY. */
+ * weir_lease_error. On WEIR_ETIMEDOUT and WEIR_ECANCELED a query that had begun is cancelled at the
+ * server and the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY while another query
+ * of the lease has its answer not yet taken. */
 WEIR_PUBLIC weir_async int weir_query(weir_lease *lease, const weir_statement *statement,
                                       const weir_params *params, weir_result **result);
 
