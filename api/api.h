@@ -57,7 +57,7 @@ void weir_api_install(weir_api *api, query_set *set);
 void weir_api_drain(weir_api *api);
 /* Cancels the tasks of all requests still under way. Any thread. */
 void weir_api_cancel(weir_api *api);
-/* Requests not yet answered in full. Any thread. */
+/* Requests that have come whole and are not yet answered in full. Any thread. */
 uint32_t weir_api_requests(const weir_api *api);
 /* Waits until the last request has been answered, or the task's deadline. */
 weir_async int weir_api_drained(weir_api *api);

@@ -110,7 +110,6 @@ static void begin(weir_request *req, const char *url, const char *method)
     know_method(req, method);
     request_id_choose(request_header(req, "X-Request-Id"), ids, req->request_id);
     traceparent_choose(request_header(req, "traceparent"), ids, req->traceparent);
-    server_request_began(req->lane);
 }
 
 static void request_free(weir_request *req)
@@ -224,6 +223,8 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
     /* Called after the answer only where none could be made: that ends the connection. */
     if (req->step == REQUEST_ANSWERED)
         return MHD_NO;
+    server_request_began(req->lane);
+    req->counted = true;
     if (!req->too_large) {
         route_request(req);
     } else {
@@ -262,10 +263,12 @@ static void report(const weir_request *req, int status)
 static void end(weir_request *req, int status)
 {
     api_lane *lane = req->lane;
+    bool counted = req->counted;
 
     report(req, status);
     request_free(req);
-    server_request_ended(lane);
+    if (counted)
+        server_request_ended(lane);
 }
 
 void request_completed(void *arg, struct MHD_Connection *connection, void **context,

@@ -29,6 +29,7 @@ struct weir_request {
     bool too_large; /* the body; what still comes is thrown away */
     bool trace;     /* ?_trace=1: the answer tells its lifecycle */
     bool close;     /* the connection ends with this answer */
+    bool counted;   /* it has come whole, and a drain waits for its answer */
     uint64_t began_ns;
 
     /* What was asked. Strings are libmicrohttpd's until it lets go. */

@@ -101,7 +101,7 @@ void listener_want(listener *l, uint32_t turns);
 
 /* ---- server.c ---- */
 
-/* A request has begun; it has been answered in full, or its client is gone. */
+/* A request has come whole; it has been answered in full, or its client is gone. */
 void server_request_began(api_lane *lane);
 void server_request_ended(api_lane *lane);
 
