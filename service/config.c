@@ -148,8 +148,9 @@ static void expectation(const flag *f, char *text, size_t size)
                  f->kind == KIND_LIFETIME ? ", or off" : "");
         break;
     case KIND_SIZE:
-        snprintf(text, size, "a size from %" PRIu64 "k to %" PRIu64 "m, such as 64k or 1m",
-                 f->least / KIB, f->most / KIB / KIB);
+        snprintf(text, size, "a size from %" PRIu64 "%s to %" PRIu64 "m, such as 64k or 1m",
+                 f->least < KIB ? f->least : f->least / KIB, f->least < KIB ? "" : "k",
+                 f->most / KIB / KIB);
         break;
     case KIND_SWITCH: snprintf(text, size, "on or off"); break;
     case KIND_CHOICE: snprintf(text, size, "one of %s", f->unit); break;
@@ -224,6 +225,8 @@ static config_outcome wrong_value(const flag *f, const char *source, const char 
                                   size_t why_size)
 {
     char expected[128];
+    if (!*value)
+        return wrong(why, why_size, "%s must not be empty", source);
     expectation(f, expected, sizeof expected);
     return wrong(why, why_size, "%s: \"%s\" is not %s", source, value, expected);
 }

@@ -1,7 +1,9 @@
 /* main.c: the program weir. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../api/nearest.h"
 #include "../pool/weir.h"
@@ -73,8 +75,21 @@ static int configured(int argc, char **argv, bool checking)
     return checking ? check(&c) : serve(&c);
 }
 
+/* A standard descriptor that whoever started us has closed would go to the first socket opened, and
+ * the log be written to that. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "serve") == 0)
         return configured(argc - 2, argv + 2, false);
