@@ -874,6 +874,28 @@ static void clients_that_vanish_at_any_moment_leave_nothing_behind(void **state)
     assert_true(BECOMES(weir_descriptors(weir) <= before + 6, 10)); /* a full pool, at most */
 }
 
+/* Grants that are under way from one lane to another find their takers gone. */
+static void waiters_that_vanish_leave_nothing_behind(void **state)
+{
+    enum { CLIENTS = 60 };
+    int fds[CLIENTS];
+    for (int round = 0; round < 25; round++) {
+        for (int i = 0; i < CLIENTS; i++) {
+            fds[i] = dial();
+            say(fds[i], "GET /nap?s=0.001 HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        nanosleep(&(struct timespec){.tv_nsec = (round * 7919) % 30000 * 1000}, NULL);
+        for (int i = 0; i < CLIENTS; i++)
+            vanish(fds[i], i % 2);
+    }
+    assert_true(BECOMES(metric("http_server_active_requests") == 1, 10));
+    assert_true(BECOMES(pool("in_use") == 0 && pool("waiting") == 0, 10));
+    assert_true(metric("weir_leases_refused_total{pool=\"default\",reason=\"cancelled\"}") > 0);
+    http_reply r = get("/items/1");
+    assert_status(&r, 200);
+    http_reply_free(&r);
+}
+
 static void pipelined_requests_behind_a_slow_one_are_no_sign_of_absence(void **state)
 {
     int fd = dial();
@@ -1161,6 +1183,7 @@ int main(void)
         usual(a_client_that_vanishes_while_its_query_runs_has_it_cancelled),
         narrow(a_client_that_vanishes_while_it_waits_leaves_the_queue),
         usual(clients_that_vanish_at_any_moment_leave_nothing_behind),
+        usual(waiters_that_vanish_leave_nothing_behind),
         usual(pipelined_requests_behind_a_slow_one_are_no_sign_of_absence),
         narrow(a_full_pool_says_who_holds_it_and_when_to_come_back),
         narrow(a_full_queue_refuses_at_once),
