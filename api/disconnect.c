@@ -82,7 +82,7 @@ static void watch_client(weir_request *req)
 
 static void look(weir_timer *timer)
 {
-    api_lane *lane = (api_lane *)((char *)timer - offsetof(api_lane, watch_timer));
+    api_lane *lane = weir_container(timer, api_lane, watch_timer);
     uint64_t now = weir_now();
     weir_request *req;
 

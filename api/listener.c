@@ -11,7 +11,7 @@
 
 static void due(weir_timer *timer)
 {
-    listener *l = (listener *)((char *)timer - offsetof(listener, timer));
+    listener *l = weir_container(timer, listener, timer);
     uint64_t now = weir_now();
 
     if (l->held > 0 && now < l->ran_ns + RUN_ANYWAY)

@@ -35,7 +35,7 @@ typedef struct install {
 
 static void install_here(weir_job *job)
 {
-    install *i = (install *)job;
+    install *i = weir_container(job, install, job);
 
     lane_queries_unref(i->lane->queries);
     i->lane->queries = i->queries;
@@ -85,7 +85,7 @@ static void end_wait(weir_api *api)
 
 static void wake_waiter(weir_job *job)
 {
-    weir_api *api = (weir_api *)((char *)job - offsetof(weir_api, wake_job));
+    weir_api *api = weir_container(job, weir_api, wake_job);
 
     atomic_store(&api->woken, false);
     end_wait(api);
@@ -158,7 +158,7 @@ static void cancel_all(request_list *list)
 
 static void cancel_here(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, cancel_job));
+    api_lane *lane = weir_container(job, api_lane, cancel_job);
 
     atomic_store(&lane->cancelling, false);
     cancel_all(&lane->fresh);
@@ -176,7 +176,7 @@ void weir_api_cancel(weir_api *api)
 
 static void close_if_quiet(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, job));
+    api_lane *lane = weir_container(job, api_lane, job);
 
     if (lane->stopped || lane->fresh.first || lane->watched.first || lane->finished.first)
         return;
@@ -195,7 +195,7 @@ static void close_if_quiet(weir_job *job)
  * under way any more when the last lane is counted. */
 static void lane_closed(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, job));
+    api_lane *lane = weir_container(job, api_lane, job);
 
     if (--lane->api->lanes_open == 0)
         end_wait(lane->api);
@@ -211,7 +211,7 @@ void server_lane_released(api_lane *lane)
 
 static void close_here(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, close_job));
+    api_lane *lane = weir_container(job, api_lane, close_job);
 
     lane->closing = true;
     cancel_all(&lane->fresh);
@@ -223,7 +223,7 @@ static void close_here(weir_job *job)
 /* Answers all requests whose tasks have ended since the last time, in one turn of libmicrohttpd. */
 static void answer_batch(weir_hook *hook)
 {
-    api_lane *lane = (api_lane *)((char *)hook - offsetof(api_lane, hook));
+    api_lane *lane = weir_container(hook, api_lane, hook);
     weir_request *req = lane->finished.first;
 
     if (!req)
@@ -242,7 +242,7 @@ static void answer_batch(weir_hook *hook)
 
 static void start_here(weir_job *job)
 {
-    api_lane *lane = (api_lane *)((char *)job - offsetof(api_lane, job));
+    api_lane *lane = weir_container(job, api_lane, job);
 
     lane->hook.run = answer_batch;
     weir_lane_hook(lane->lane, &lane->hook);
