@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "log.h"
 
@@ -26,6 +27,51 @@ const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
     weir_pool_connect_error(pool, memory);
     return memory->code && *memory->message ? memory->message : weir_strerror(error);
 }
+
+/* ---- All lanes ---- */
+
+int loader_open(loader *l, weir_runtime *runtime, weir_pool *pool, weir_api *api,
+                const char *folder)
+{
+    loader_visit *visits = calloc(weir_runtime_lanes(runtime), sizeof *visits);
+    if (!visits)
+        return WEIR_ENOMEM;
+    *l = (loader){.runtime = runtime, .pool = pool, .api = api, .folder = folder, .visits = visits};
+    return 0;
+}
+
+void loader_close(loader *l)
+{
+    free(l->visits);
+    l->visits = NULL;
+}
+
+static void come_back(weir_job *job)
+{
+    weir_semaphore_release(&((loader_visit *)job)->loader->back);
+}
+
+static void turn_round(weir_job *job)
+{
+    job->run = come_back;
+    weir_lane_post(((loader_visit *)job)->loader->home, job);
+}
+
+/* Waits until every lane has done what it was told so far. */
+static void await_lanes(loader *l)
+{
+    uint32_t lanes = weir_runtime_lanes(l->runtime);
+    l->home = weir_lane_self();
+    l->back = (weir_semaphore)WEIR_SEMAPHORE(0);
+    for (uint32_t i = 0; i < lanes; i++) {
+        l->visits[i] = (loader_visit){.job.run = turn_round, .loader = l};
+        weir_lane_post(weir_runtime_lane(l->runtime, i), &l->visits[i].job);
+    }
+    while (lanes > 0 && weir_semaphore_acquire(&l->back) == 0)
+        lanes--;
+}
+
+/* ---- The queries ---- */
 
 typedef struct reading {
     const char *folder;
@@ -52,7 +98,7 @@ static int describe(const loader *l, query_set *set, query_fault *fault)
 }
 
 /* One attempt, from the folder on: a set that was described in part is not used again. */
-static int load(const loader *l, uint32_t *queries, query_fault *fault)
+static int load(loader *l, uint32_t *queries, query_fault *fault)
 {
     reading files = {.folder = l->folder, .fault = fault};
     int r = weir_work(read_folder, &files);
@@ -67,6 +113,7 @@ static int load(const loader *l, uint32_t *queries, query_fault *fault)
     }
     *queries = query_set_count(files.set);
     weir_api_install(l->api, files.set);
+    await_lanes(l);
     return 0;
 }
 
@@ -80,7 +127,7 @@ static void say_waiting(const loader *l, int error, uint64_t *said_ns)
     *said_ns = weir_now();
 }
 
-int loader_run(const loader *l, bool patient, uint32_t *queries, query_fault *fault)
+int loader_run(loader *l, bool patient, uint32_t *queries, query_fault *fault)
 {
     uint64_t said_ns = 0;
     for (;;) {

@@ -5,17 +5,34 @@
 #include "../api/api.h"
 #include "../pool/weir.h"
 
+/* A job that goes to a lane and comes back. */
+typedef struct loader_visit {
+    weir_job job;
+    struct loader *loader;
+} loader_visit;
+
+/* Stays in place until the runtime is closed. */
 typedef struct loader {
+    weir_runtime *runtime;
     weir_pool *pool;
     weir_api *api;
     const char *folder;
+    loader_visit *visits; /* one a lane */
+    weir_lane *home;      /* where it loads */
+    weir_semaphore back;  /* visits that have returned */
 } loader;
 
-/* Reads the folder, has the server describe every query, and installs them: all or none. With
- * `patient` it waits for a database that is not there, for as long as it takes, and says so in the
- * log. WEIR_EINVAL with `fault`; WEIR_ECANCELED; without patience also what kept it from the
- * database, with the reason as the fault's message and no file. */
-weir_async int loader_run(const loader *l, bool patient, uint32_t *queries, query_fault *fault);
+/* WEIR_ENOMEM. */
+int loader_open(loader *l, weir_runtime *runtime, weir_pool *pool, weir_api *api,
+                const char *folder);
+void loader_close(loader *l);
+
+/* Reads the folder, has the server describe every query, and installs them: all or none; by its
+ * return every lane serves them. One at a time. With `patient` it waits for a database that is not
+ * there, for as long as it takes, and says so in the log. WEIR_EINVAL with `fault`; WEIR_ECANCELED;
+ * without patience also what kept it from the database, with the reason as the fault's message and
+ * no file. */
+weir_async int loader_run(loader *l, bool patient, uint32_t *queries, query_fault *fault);
 
 /* "file:line: message", leaving out what is not known. */
 void fault_text(const query_fault *fault, char *text, size_t size);

@@ -27,6 +27,7 @@ typedef struct service {
     weir_pool *pool;
     weir_api *api;
     signals signals;
+    loader loader;
     weir_semaphore wake; /* there is something new below */
     bool stop, reload;   /* asked for by a signal */
     weir_task *loading;  /* NULL: no load is under way */
@@ -96,10 +97,9 @@ static void tell_success(service *s, uint32_t queries)
 static int load(void *arg)
 {
     service *s = arg;
-    const loader l = {.pool = s->pool, .api = s->api, .folder = s->config->queries};
     uint32_t queries = 0;
     query_fault *fault = malloc(sizeof *fault); /* too large for a task's stack to be wasted on */
-    int r = fault ? loader_run(&l, !s->ready, &queries, fault) : WEIR_ENOMEM;
+    int r = fault ? loader_run(&s->loader, !s->ready, &queries, fault) : WEIR_ENOMEM;
     if (r == 0) {
         tell_success(s, queries);
         s->ready = true;
@@ -197,7 +197,10 @@ static void close_all(service *s)
 static int run(void *arg)
 {
     service *s = arg;
-    if (signals_open(&s->signals, caught, s) == 0) {
+    if (loader_open(&s->loader, s->runtime, s->pool, s->api, s->config->queries) < 0) {
+        log_say(WEIR_ERROR, "service.start_failed", weir_strerror(WEIR_ENOMEM));
+        s->exit_code = EXIT_SYSTEM;
+    } else if (signals_open(&s->signals, caught, s) == 0) {
         watch(s);
     } else {
         log_say(WEIR_ERROR, "service.start_failed", "signals cannot be watched");
@@ -358,6 +361,7 @@ int serve(const config *c)
     }
     code = open_and_run(&s);
     weir_runtime_close(s.runtime);
+    loader_close(&s.loader);
     log_close();
     return code;
 }

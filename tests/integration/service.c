@@ -328,14 +328,15 @@ static void sighup_takes_new_queries(void **state)
 {
     (void)state;
     query_file("echo.sql", ECHO);
-    serve_ready(NULL);
+    serve_ready((const char *const[]){"--lanes", "3", NULL});
     assert_int_equal(http_status(weir_port(weir), "/q/fresh"), 404);
     query_file("fresh.sql", "select 1 as one\n");
     weir_signal(weir, SIGHUP);
     json_t *line = weir_await_event(weir, "service.reloaded", 1, 10);
     assert_int_equal(json_integer_value(json_object_get(line, "queries")), 2);
     json_decref(line);
-    assert_int_equal(http_status(weir_port(weir), "/q/fresh"), 200);
+    for (int i = 0; i < 20; i++) /* whichever lane takes it */
+        assert_int_equal(http_status(weir_port(weir), "/q/fresh"), 200);
 }
 
 static void sighup_with_a_wrong_file_changes_nothing(void **state)
@@ -604,7 +605,8 @@ static void descriptors_and_connections_return_to_where_they_were(void **state)
         assert_unharmed(&l);
     }
     assert_true(BECOMES(postgres_backends(database) == 0, 10));
-    assert_true(BECOMES(weir_descriptors(weir) == descriptors, 10));
+    /* The first count may have seen a client that was just leaving. */
+    assert_true(BECOMES(weir_descriptors(weir) <= descriptors, 10));
     weir_signal(weir, SIGTERM);
     assert_int_equal(weir_await_exit(weir, 10), 0);
 }
