@@ -70,7 +70,7 @@ typedef struct gathering {
 
 static void begin_gathering(weir_wait *wait)
 {
-    weir_group *group = ((gathering *)wait)->group;
+    weir_group *group = weir_container(wait, gathering, wait)->group;
     if (group->waiter)
         fatal("weir_group_wait: another task already waits for this group");
     group->waiter = wait->task;
@@ -78,7 +78,7 @@ static void begin_gathering(weir_wait *wait)
 
 static void abandon_gathering(weir_wait *wait)
 {
-    ((gathering *)wait)->group->waiter = NULL;
+    weir_container(wait, gathering, wait)->group->waiter = NULL;
 }
 
 void weir_group_leave(weir_group *group)

@@ -79,7 +79,7 @@ static void tell(weir_lease *lease, const weir_lease *mine, outbox *box)
 
 static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease *mine, outbox *box)
 {
-    weir_lease *lease = (weir_lease *)f->waiter;
+    weir_lease *lease = weir_container(f->waiter, weir_lease, waiter);
     weir_connection *c = &pool->connections[f->connection];
 
     pool->stats.granted++;
@@ -99,7 +99,7 @@ static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease 
 
 static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, outbox *box)
 {
-    weir_lease *lease = (weir_lease *)f->waiter;
+    weir_lease *lease = weir_container(f->waiter, weir_lease, waiter);
     weir_pool_stats *s = &pool->stats;
 
     switch (f->error) {
@@ -183,7 +183,7 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
     pthread_mutex_lock(&pool->lock);
     uint64_t now_ns = weir_now();
     if (e->kind == EVENT_RELEASE)
-        account_release(pool, (weir_lease *)e->waiter, now_ns);
+        account_release(pool, weir_container(e->waiter, weir_lease, waiter), now_ns);
     core_step(pool->core, e, now_ns, &out);
     bool drained = carry_out(pool, &out, now_ns, mine, &box);
     pthread_mutex_unlock(&pool->lock);

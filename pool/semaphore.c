@@ -9,7 +9,7 @@ typedef struct applicant {
 
 static void queue(weir_wait *wait)
 {
-    weir_semaphore *semaphore = ((applicant *)wait)->semaphore;
+    weir_semaphore *semaphore = weir_container(wait, applicant, wait)->semaphore;
     wait->next = NULL;
     wait->prev = semaphore->last;
     if (wait->prev)
@@ -21,7 +21,7 @@ static void queue(weir_wait *wait)
 
 static void unqueue(weir_wait *wait)
 {
-    weir_semaphore *semaphore = ((applicant *)wait)->semaphore;
+    weir_semaphore *semaphore = weir_container(wait, applicant, wait)->semaphore;
     if (wait->next)
         wait->next->prev = wait->prev;
     else
@@ -56,6 +56,6 @@ void weir_semaphore_release(weir_semaphore *semaphore)
         return;
     }
     unqueue(wait);
-    ((applicant *)wait)->granted = true;
+    weir_container(wait, applicant, wait)->granted = true;
     wait_end(wait, 0);
 }

@@ -110,7 +110,7 @@ static void cut(weir_task *task, int why)
 
 static void deadline_passed(weir_timer *timer)
 {
-    cut((weir_task *)((char *)timer - offsetof(weir_task, timer)), WEIR_ETIMEDOUT);
+    cut(weir_container(timer, weir_task, timer), WEIR_ETIMEDOUT);
 }
 
 /* On the loop's own stack, right after the task has suspended. */
@@ -139,7 +139,7 @@ static void settle_wait(weir_task *task)
 
 static void start_or_resume(weir_job *job)
 {
-    weir_task *task = (weir_task *)job;
+    weir_task *task = weir_container(job, weir_task, job);
     weir_lane *lane = task->lane;
     fiber *f = &task->stack->fiber;
     if (task->wait)
@@ -285,7 +285,7 @@ static void unpack(parcel *p);
 
 static void unpack_again(weir_timer *timer)
 {
-    unpack((parcel *)((char *)timer - offsetof(parcel, again)));
+    unpack(weir_container(timer, parcel, again));
 }
 
 /* Whoever sent it was told that it will run: without memory for a stack it waits for some. */
@@ -299,7 +299,7 @@ static void unpack(parcel *p)
 
 static void arrive(weir_job *job)
 {
-    unpack((parcel *)job);
+    unpack(weir_container(job, parcel, job));
 }
 
 int weir_spawn_on(weir_lane *lane, weir_task_fn fn, void *arg)
@@ -323,13 +323,13 @@ typedef struct joining {
 
 static void begin_join(weir_wait *wait)
 {
-    joining *j = (joining *)wait;
+    joining *j = weir_container(wait, joining, wait);
     j->task->joiner = wait;
 }
 
 static void abandon_join(weir_wait *wait)
 {
-    joining *j = (joining *)wait;
+    joining *j = weir_container(wait, joining, wait);
     j->task->joiner = NULL;
 }
 
@@ -368,18 +368,18 @@ typedef struct sleeper {
 
 static void woken(weir_timer *timer)
 {
-    wait_end(&((sleeper *)((char *)timer - offsetof(sleeper, timer)))->wait, 0);
+    wait_end(&weir_container(timer, sleeper, timer)->wait, 0);
 }
 
 static void begin_sleep(weir_wait *wait)
 {
-    sleeper *s = (sleeper *)wait;
+    sleeper *s = weir_container(wait, sleeper, wait);
     weir_timer_start(&s->timer, s->until_ns, woken);
 }
 
 static void abandon_sleep(weir_wait *wait)
 {
-    weir_timer_stop(&((sleeper *)wait)->timer);
+    weir_timer_stop(&weir_container(wait, sleeper, wait)->timer);
 }
 
 int weir_sleep(uint64_t duration_ns)

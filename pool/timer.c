@@ -38,7 +38,7 @@ void weir_timer_stop(weir_timer *timer)
 static weir_timer *first(const weir_lane *lane)
 {
     heap_node *node = heap_first(&lane->timers);
-    return node ? (weir_timer *)((char *)node - offsetof(weir_timer, node)) : NULL;
+    return node ? weir_container(node, weir_timer, node) : NULL;
 }
 
 bool timers_run(weir_lane *lane)

@@ -52,7 +52,7 @@ waiter *waitq_expired(const waitq *q, uint64_t now_ns)
 
     if (!first || first->key > now_ns)
         return NULL;
-    return (waiter *)((char *)first - offsetof(waiter, by_deadline));
+    return weir_container(first, waiter, by_deadline);
 }
 
 waiter *waitq_at(const waitq *q, uint32_t ahead)

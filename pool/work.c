@@ -31,7 +31,7 @@ static void done(uv_work_t *request, int status)
 
 static void begin(weir_wait *wait)
 {
-    work *w = (work *)wait;
+    work *w = weir_container(wait, work, wait);
     w->waiting = true;
     w->status = uv_queue_work(wait->task->lane->loop, &w->request, run, done);
     if (w->status == 0) {
@@ -45,14 +45,14 @@ static void begin(weir_wait *wait)
 /* Works only for what no thread has taken up yet; `done` is called in either case. */
 static void withdraw(weir_wait *wait)
 {
-    work *w = (work *)wait;
+    work *w = weir_container(wait, work, wait);
     w->waiting = false;
     uv_cancel((uv_req_t *)&w->request);
 }
 
 static void begin_again(weir_wait *wait)
 {
-    ((work *)wait)->waiting = true;
+    weir_container(wait, work, wait)->waiting = true;
 }
 
 int weir_work(void (*fn)(void *arg), void *arg)
