@@ -1,4 +1,5 @@
 /* postgres_cancel.c: having the server stop what a session runs. */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "postgres.h"
@@ -10,7 +11,7 @@
 /* Not in the session: a request under way may outlive it. */
 struct canceller {
     session *session; /* NULL: gone */
-    uv_loop_t *loop;  /* where it asks */
+    weir_lane *lane;  /* where it asks */
     bool wanted;      /* something still runs that is to stop */
     bool busy;        /* a request is under way */
     uint64_t pause_ns;
@@ -20,7 +21,10 @@ struct canceller {
     watch *watch;
 #else
     PGcancel *pg;
-    uv_work_t work;
+    weir_job heard;
+    pthread_mutex_t lock;
+    bool posted; /* the thread has sent `heard`; under the lock */
+    bool left;   /* nobody wants to hear: the thread frees it; under the lock */
 #endif
 };
 
@@ -71,7 +75,7 @@ static void go_on(void *arg, int events)
     k->watch = NULL;
     PostgresPollingStatusType next = PQcancelPoll(k->pg);
     if (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING)
-        k->watch = watch_open(k->loop, PQcancelSocket(k->pg),
+        k->watch = watch_open(k->lane->loop, PQcancelSocket(k->pg),
                               next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, go_on, k);
     if (!k->watch)
         told(k);
@@ -82,44 +86,77 @@ static void ask(canceller *k)
     k->busy = true;
     PQcancelReset(k->pg);
     if (PQcancelStart(k->pg))
-        k->watch = watch_open(k->loop, PQcancelSocket(k->pg), UV_WRITABLE, go_on, k);
+        k->watch = watch_open(k->lane->loop, PQcancelSocket(k->pg), UV_WRITABLE, go_on, k);
     if (!k->watch)
         told(k);
 }
+
+static void leave_request(canceller *k) {}
 
 #else
 
 static bool prepare(canceller *k, PGconn *pg)
 {
+    pthread_mutex_init(&k->lock, NULL);
     k->pg = PQgetCancel(pg);
     return k->pg;
 }
 
 static void canceller_free(canceller *k)
 {
+    pthread_mutex_destroy(&k->lock);
     PQfreeCancel(k->pg);
     free(k);
 }
 
-static void on_thread(uv_work_t *work)
+static void *on_thread(void *arg)
 {
-    canceller *k = work->data;
+    canceller *k = arg;
     char why[256];
     PQcancel(k->pg, why, sizeof why);
+    pthread_mutex_lock(&k->lock);
+    bool left = k->left;
+    k->posted = !left;
+    if (k->posted)
+        weir_lane_post(k->lane, &k->heard);
+    pthread_mutex_unlock(&k->lock);
+    if (left)
+        canceller_free(k);
+    return NULL;
 }
 
-static void on_told(uv_work_t *work, int status)
+static void on_heard(weir_job *job)
 {
-    (void)status;
-    told(work->data);
+    canceller *k = weir_container(job, canceller, heard);
+    pthread_mutex_lock(&k->lock); /* until the thread has let go of it */
+    pthread_mutex_unlock(&k->lock);
+    told(k);
 }
 
+/* PQcancel waits for the server without an end, and one that stands still never answers. So each
+ * request has a thread that nobody need wait for: neither a look-up in libuv's few threads, nor the
+ * end of the lane. There are no more of them than there are connections to cancel on. */
 static void ask(canceller *k)
 {
+    pthread_t thread;
+    pthread_attr_t detached;
     k->busy = true;
-    k->work.data = k;
-    if (uv_queue_work(k->loop, &k->work, on_thread, on_told) < 0)
+    k->posted = false;
+    k->heard.run = on_heard;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    int r = pthread_create(&thread, &detached, on_thread, k);
+    pthread_attr_destroy(&detached);
+    if (r != 0)
         told(k);
+}
+
+/* A request under way ends by itself, or has just done so and its job frees it. */
+static void leave_request(canceller *k)
+{
+    pthread_mutex_lock(&k->lock);
+    k->left = !k->posted;
+    pthread_mutex_unlock(&k->lock);
 }
 
 #endif
@@ -139,7 +176,7 @@ canceller *canceller_new(session *s)
 void canceller_start(canceller *k)
 {
     k->wanted = true;
-    k->loop = k->session->c->lane->loop;
+    k->lane = k->session->c->lane;
     k->pause_ns = AGAIN_FIRST;
     ask(k);
 }
@@ -161,6 +198,8 @@ void canceller_leave(canceller *k)
         return;
     canceller_rest(k);
     k->session = NULL;
-    if (!k->busy)
+    if (k->busy)
+        leave_request(k);
+    else
         canceller_free(k);
 }

@@ -227,6 +227,47 @@ static void losses_in_between_cost_nobody_else_an_answer(void **state)
                 0);
 }
 
+/* ---- A server that stands still ---- */
+
+typedef struct standstill {
+    int asked, closed;
+} standstill;
+
+static void freeze(void *arg)
+{
+    postgres_freeze(server);
+}
+
+static int ask_a_frozen_server(void *arg)
+{
+    standstill *s = arg;
+    weir_pool *pool = NULL;
+    weir_lease *lease = NULL;
+    weir_pool_options options = {.conninfo = postgres_conninfo(server),
+                                 .cancel_grace_ns = WEIR_MS(100)};
+    int r = weir_pool_open(NULL, &options, &pool, NULL);
+    if (r < 0 || (r = weir_acquire(pool, NULL, &lease)) < 0)
+        return r;
+    weir_work(freeze, NULL);
+    {
+        weir_scoped_timeout(limit, WEIR_MS(50));
+        s->asked = weir_query(lease, &(weir_statement){.sql = "select 1"}, NULL, NULL);
+    }
+    weir_release(lease);
+    s->closed = weir_pool_close(pool);
+    return 0;
+}
+
+static void a_cancel_that_is_never_heard_does_not_hold_up_the_end(void **state)
+{
+    standstill s = {0};
+    int r = weir_run(NULL, ask_a_frozen_server, &s);
+    postgres_thaw(server);
+    assert_int_equal(r, 0);
+    assert_int_equal(s.asked, WEIR_ETIMEDOUT);
+    assert_int_equal(s.closed, 0);
+}
+
 static int start(void **state)
 {
     server = postgres_start("max_connections = 30");
@@ -244,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queries_cut_short_at_random_never_stop_anyone_elses),
         cmocka_unit_test(the_same_over_tcp),
+        cmocka_unit_test(a_cancel_that_is_never_heard_does_not_hold_up_the_end),
         cmocka_unit_test(losses_in_between_cost_nobody_else_an_answer),
     };
     return cmocka_run_group_tests_name("pool_load", tests, start, stop);
