@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "fatal.h"
-
 /* Jobs that a step has made ready, handed to their lanes once the lock is free again. */
 typedef struct outbox {
     uint32_t count;
@@ -24,7 +22,7 @@ static void outbox_add(outbox *box, weir_lane *lane, weir_job *job)
     box->item[box->count++].job = job;
 }
 
-static void hand(weir_lane *lane, weir_job *job)
+void pool_hand(weir_lane *lane, weir_job *job)
 {
     if (lane == weir_lane_self())
         weir_lane_push(lane, job);
@@ -35,7 +33,7 @@ static void hand(weir_lane *lane, weir_job *job)
 static void outbox_send(const outbox *box)
 {
     for (uint32_t i = 0; i < box->count; i++)
-        hand(box->item[i].lane, box->item[i].job);
+        pool_hand(box->item[i].lane, box->item[i].job);
 }
 
 pool_lane *pool_here(weir_pool *pool)
@@ -142,7 +140,6 @@ static bool carry_out(weir_pool *pool, const effects *out, uint64_t now_ns, weir
 }
 
 static void tick(weir_timer *timer);
-static void lane_leaves(weir_job *job);
 
 /* Each lane that steps the core keeps its own timer at or before the core's next tick, so that
  * whoever stepped last has it covered and no lane ever has to wake another for it. */
@@ -152,15 +149,6 @@ static void arm(pool_lane *here, uint64_t wake_ns)
         return;
     here->armed_ns = wake_ns;
     weir_timer_start(&here->timer, wake_ns, tick);
-}
-
-/* No connection is left: each lane lets go of its part, and the last one ends the pool. */
-static void pool_is_drained(weir_pool *pool)
-{
-    for (uint32_t i = 0; i < pool->lane_count; i++) {
-        pool->lanes[i].leave.run = lane_leaves;
-        hand(weir_runtime_lane(pool->runtime, i), &pool->lanes[i].leave);
-    }
 }
 
 static void account_release(weir_pool *pool, weir_lease *lease, uint64_t now_ns)
@@ -191,7 +179,7 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
     arm(pool_here(pool), out.wake_ns);
     outbox_send(&box);
     if (drained)
-        pool_is_drained(pool);
+        pool_drained(pool);
     return now_ns;
 }
 
@@ -287,7 +275,7 @@ static int make_parts(weir_pool *pool, const core_options *o)
     return core_new(o, &pool->core);
 }
 
-static void pool_free(weir_pool *pool)
+void pool_free(weir_pool *pool)
 {
     if (pool->connections)
         for (uint32_t i = 0; i < pool->max; i++)
@@ -338,124 +326,9 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
     }
     pool_emit(pool, &(weir_event){.kind = WEIR_POOL_OPENED});
     pool->lanes[0].start.run = lane_starts;
-    hand(weir_runtime_lane(runtime, 0), &pool->lanes[0].start);
+    pool_hand(weir_runtime_lane(runtime, 0), &pool->lanes[0].start);
     *opened = pool;
     return 0;
-}
-
-/* ---- Closing ---- */
-
-static void hand_back(weir_job *job)
-{
-    weir_pool *pool = weir_container(job, weir_pool, closed_job);
-    if (pool->closer) {
-        wait_end(pool->closer, 0);
-        return; /* who waits frees it */
-    }
-    if (!pool->closed)
-        return; /* who waited has given up; the next weir_pool_close frees it */
-    void (*closed)(void *) = pool->closed;
-    void *arg = pool->closed_arg;
-    pool_free(pool);
-    closed(arg);
-}
-
-static void pool_ends(weir_job *job)
-{
-    weir_pool *pool = weir_container(job, weir_pool, closed_job);
-    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_CLOSED});
-    pool->life = POOL_GONE;
-    hand_back(job);
-}
-
-void pool_leave(pool_lane *here)
-{
-    weir_pool *pool = here->pool;
-
-    if (here->left) /* and refused one more take since */
-        return;
-    here->left = true;
-    weir_timer_stop(&here->timer);
-    here->armed_ns = 0; /* never again */
-    while (here->spare) {
-        weir_lease *lease = here->spare;
-        here->spare = lease->next;
-        free(lease);
-    }
-    pthread_mutex_lock(&pool->lock);
-    bool last = --pool->lanes_left == 0;
-    pthread_mutex_unlock(&pool->lock);
-    if (last) {
-        pool->closed_job.run = pool_ends;
-        hand(pool->closer_lane, &pool->closed_job);
-    }
-}
-
-/* Refusals may still be on their way to takers of this lane: it leaves after the last of them. */
-static void lane_leaves(weir_job *job)
-{
-    pool_lane *here = weir_container(job, pool_lane, leave);
-    here->leaving = true;
-    if (here->leases == 0)
-        pool_leave(here);
-}
-
-static void begin_drain(weir_pool *pool)
-{
-    if (pool->closed || pool->closer)
-        fatal("a pool is closed by two at once");
-    if (pool->life != POOL_OPEN) {
-        assert(pool->closer_lane == weir_lane_self());
-        return;
-    }
-    pool->life = POOL_DRAINING;
-    pool->closer_lane = weir_lane_self();
-    pool->lanes_left = pool->lane_count;
-    pool_emit(pool, &(weir_event){.kind = WEIR_POOL_DRAINING});
-    pool_step(pool, &(event){.kind = EVENT_DRAIN}, NULL);
-}
-
-typedef struct closing {
-    weir_wait wait;
-    weir_pool *pool;
-} closing;
-
-static void close_begins(weir_wait *wait)
-{
-    weir_container(wait, closing, wait)->pool->closer = wait;
-}
-
-static void close_given_up(weir_wait *wait)
-{
-    weir_container(wait, closing, wait)->pool->closer = NULL;
-}
-
-int weir_pool_close(weir_pool *pool)
-{
-    if (!pool)
-        return 0;
-    if (!weir_task_self())
-        return WEIR_ENOTASK;
-    begin_drain(pool);
-    if (pool->life != POOL_GONE) {
-        closing c = {.wait = {.abandon = close_given_up}, .pool = pool};
-        int r = task_wait(&c.wait, WEIR_NEVER, close_begins);
-        if (r < 0 && pool->life != POOL_GONE)
-            return r;
-    }
-    pool_free(pool);
-    return 0;
-}
-
-void weir_pool_close_cb(weir_pool *pool, void (*closed)(void *arg), void *arg)
-{
-    begin_drain(pool);
-    pool->closed = closed;
-    pool->closed_arg = arg;
-    if (pool->life != POOL_GONE)
-        return;
-    pool->closed_job.run = hand_back;
-    weir_lane_push(pool->closer_lane, &pool->closed_job);
 }
 
 const char *weir_pool_name(const weir_pool *pool)

@@ -99,8 +99,10 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine);
 /* The lane's own part of a pool. */
 pool_lane *pool_here(weir_pool *pool);
 
-/* No lease is out any more on a lane that is leaving. The pool may be gone when this returns. */
-void pool_leave(pool_lane *here);
+/* Queues a job on a lane, this one or another. */
+void pool_hand(weir_lane *lane, weir_job *job);
+
+void pool_free(weir_pool *pool);
 
 /* Says to whoever listens what happened; not under the lock. */
 void pool_emit(weir_pool *pool, weir_event *what);
@@ -129,6 +131,16 @@ static inline void error_clear(weir_error *error)
     error->position = 0;
     error->sqlstate[0] = error->message[0] = error->detail[0] = error->hint[0] = '\0';
 }
+
+/* ---- pool_close.c ---- */
+
+/* No connection is left: each lane lets go of its part, and the last one ends the pool. */
+void pool_drained(weir_pool *pool);
+
+/* No lease is out any more on a lane that is leaving. The pool may be gone when this returns. */
+void pool_leave(pool_lane *here);
+
+/* ---- histogram.c ---- */
 
 void histogram_add(weir_histogram *histogram, uint64_t duration_ns);
 

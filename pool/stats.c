@@ -128,7 +128,8 @@ uint32_t weir_pool_connections(weir_pool *pool, weir_connection_info *connection
         if (view.state == CONNECTION_FREE)
             continue;
         connections[count++] = (weir_connection_info){
-            .connection = c->serial,
+            /* Until the dial has begun the number is still the one before. */
+            .connection = c->orders & ORDER_DIAL ? 0 : c->serial,
             .state = connection_state_name(view.state),
             .state_ns = now_ns - view.since_ns,
             .age_ns = view.born_ns ? now_ns - view.born_ns : 0,

@@ -618,10 +618,10 @@ typedef struct weir_lease_info {
 WEIR_PUBLIC uint32_t weir_pool_leases(weir_pool *pool, weir_lease_info *leases, uint32_t capacity);
 
 typedef struct weir_connection_info {
-    uint64_t connection;
-    const char *state; /* dialing, idle, leased, resetting, checking, cancelling, closing */
-    uint64_t state_ns; /* for how long */
-    uint64_t age_ns;   /* since it was opened; 0 while dialing */
+    uint64_t connection; /* its serial number; 0: its dial has not begun */
+    const char *state;   /* dialing, idle, leased, resetting, checking, cancelling, closing */
+    uint64_t state_ns;   /* for how long */
+    uint64_t age_ns;     /* since it was opened; 0 while dialing */
     int backend_pid;
     uint32_t lane;
 } weir_connection_info;
