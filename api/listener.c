@@ -9,6 +9,9 @@
 
 #define RUN_ANYWAY WEIR_MS(2)
 
+/* Operators are few. */
+#define ADMIN_CLIENTS_MAX 64
+
 static void due(weir_timer *timer)
 {
     listener *l = weir_container(timer, listener, timer);
@@ -73,7 +76,8 @@ static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *
 int listener_open(listener *l, api_lane *lane, int fd, bool admin)
 {
     const weir_api *api = lane->api;
-    unsigned clients = (api->connections_max + api->lane_count - 1) / api->lane_count;
+    unsigned share = (api->connections_max + api->lane_count - 1) / api->lane_count;
+    unsigned clients = admin && share > ADMIN_CLIENTS_MAX ? ADMIN_CLIENTS_MAX : share;
     unsigned idle_s = (unsigned)((api->idle_timeout_ns + WEIR_S(1) - 1) / WEIR_S(1));
 
     l->lane = lane;

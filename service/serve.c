@@ -20,9 +20,14 @@
 /* How long what was cancelled may take to end, and then the pool to close. */
 #define LAST_WAIT_NS WEIR_S(5)
 
+/* How long clients that keep their connections are still told that they come too late: a request
+ * on its way when its connection is closed would be lost. */
+#define LINGER_NS WEIR_MS(100)
+
 /* On lane 0, but for what is set before the lanes run. */
 typedef struct service {
     const config *config;
+    uint32_t clients_max;
     weir_runtime *runtime;
     weir_pool *pool;
     weir_api *api;
@@ -40,12 +45,12 @@ typedef struct service {
 static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void complain(const char *format, ...)
 {
+    char line[1024];
     va_list arguments;
     va_start(arguments, format);
-    fputs("weir: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    fprintf(stderr, "weir: %s\n", line);
 }
 
 /* Ends the process where it stands, for when an orderly end is out of reach. */
@@ -157,22 +162,26 @@ static void watch(service *s)
 
 /* ---- The end ---- */
 
+static bool drained_within(service *s, uint64_t limit_ns)
+{
+    weir_scoped_timeout(limit, limit_ns);
+    return weir_api_drained(s->api) == 0;
+}
+
 static void drain(service *s)
 {
-    uint64_t limit_ns = s->config->drain_timeout_ns;
     weir_api_drain(s->api);
     log_say(WEIR_INFO, "service.draining", "no new requests; waiting for those under way",
             field_uint("requests", weir_api_requests(s->api)));
-    {
-        weir_scoped_timeout(limit, limit_ns);
-        if (weir_api_drained(s->api) == 0)
-            return;
+    if (drained_within(s, s->config->drain_timeout_ns)) {
+        weir_sleep(LINGER_NS);
+        drained_within(s, LINGER_NS); /* the last ones to be refused */
+        return;
     }
     log_say(WEIR_WARN, "service.cancelling", "the drain timeout passed: cancelling what still runs",
             field_uint("requests", weir_api_requests(s->api)));
     weir_api_cancel(s->api);
-    weir_scoped_timeout(limit, LAST_WAIT_NS);
-    if (weir_api_drained(s->api) != 0) {
+    if (!drained_within(s, LAST_WAIT_NS)) {
         log_say(WEIR_WARN, "service.stopped", "left clients that do not take their answer",
                 field_uint("requests", weir_api_requests(s->api)));
         leave(s->exit_code);
@@ -253,7 +262,7 @@ static int open_api(service *s)
         .query_timeout_ns = c->query_timeout_ns,
         .body_max = c->body_max,
         .connection_memory = c->header_max,
-        .connections_max = c->clients_max,
+        .connections_max = s->clients_max,
         .idle_timeout_ns = c->client_timeout_ns,
         .expose_sql = c->expose_sql,
         .on_request = events_log_request,
@@ -288,15 +297,21 @@ static int check_files(const config *c)
     return r == WEIR_EINVAL ? EXIT_QUERIES : EXIT_SYSTEM;
 }
 
-/* A descriptor a client and a connection, and some for files, loops and listeners. */
-static void raise_descriptor_limit(const config *c)
+/* How many clients there are descriptors for, once their limit is raised as far as it goes. What
+ * the service itself needs comes first: files, loops and listeners, operators, and for each
+ * connection to the database itself and the cancelling of its query. */
+static uint32_t affordable_clients(const config *c)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)c->clients_max + c->pool_max + 64 + 16 * (rlim_t)config_lanes(c);
+    rlim_t own = 16 + 8 * (rlim_t)config_lanes(c) + 2 * (rlim_t)c->pool_max;
+    rlim_t wanted = c->clients_max + (own += c->admin_listen ? 64 : 0);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
+        return c->clients_max;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur >= wanted)
+        return c->clients_max;
+    return limit.rlim_cur > own ? (uint32_t)(limit.rlim_cur - own) : 0;
 }
 
 static void tell_start(const service *s)
@@ -316,6 +331,10 @@ static void tell_start(const service *s)
         field_uint("pid", (uint64_t)getpid()),
     };
     log_line(WEIR_INFO, "service.started", "listening", fields, sizeof fields / sizeof *fields);
+    if (s->clients_max < s->config->clients_max)
+        log_say(WEIR_WARN, "service.limited",
+                "the limit of open files leaves room for fewer clients than --clients-max",
+                field_uint("clients_max", s->clients_max));
 }
 
 /* Runs the lanes; the service's own task decides when they end. */
@@ -339,23 +358,33 @@ static int open_and_run(service *s)
         run_lanes(s, task_close_pool);
         return code;
     }
+    /* Only now, so that what keeps it from starting stands alone. */
+    const log_options log = {
+        .fd = STDERR_FILENO, .format = s->config->log_format, .level = s->config->log_level};
+    if (log_open(&log) < 0) {
+        complain("%s", "the log cannot be opened: out of memory or threads");
+        leave(EXIT_SYSTEM);
+    }
     tell_start(s);
     return run_lanes(s, run);
 }
 
 int serve(const config *c)
 {
-    service s = {.config = c, .began_ns = weir_now()};
-    const log_options log = {.fd = STDERR_FILENO, .format = c->log_format, .level = c->log_level};
+    service s = {.config = c, .clients_max = affordable_clients(c), .began_ns = weir_now()};
     const weir_runtime_options options = {.lanes = config_lanes(c)};
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until it can be heeded */
-    raise_descriptor_limit(c);
     int code = check_files(c);
     if (code != EXIT_FINE)
         return code;
-    if (log_open(&log) < 0 || weir_runtime_open(&options, &s.runtime) < 0) {
+    if (s.clients_max == 0) {
+        complain("%s", "the limit of open files leaves no room for clients: raise it (ulimit -n) "
+                       "or lower --pool-max");
+        return EXIT_SYSTEM;
+    }
+    if (weir_runtime_open(&options, &s.runtime) < 0) {
         complain("%s", "out of memory, threads or descriptors");
         return EXIT_SYSTEM;
     }
