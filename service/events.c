@@ -120,7 +120,7 @@ void events_log_request(void *arg, const weir_request_record *record)
         return;
     const char *message = record->message;
     if (!text_or_null(message))
-        message = record->status == 499 ? "the client went away" : "";
+        message = record->status == 499 ? "the client went away" : record->code ? record->code : "";
     const log_field fields[] = {
         field_text("method", record->method),
         field_text("route", record->route),
