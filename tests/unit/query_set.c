@@ -197,8 +197,9 @@ static void two_files_with_one_route_are_refused(void **state)
 static void paths_of_the_service_are_refused(void **state)
 {
     static const char *const reserved[] = {
-        "/",       "/livez", "/readyz",       "/metrics", "/pool", "/pool/x", "/q",    "/q/x",
-        "/q/{id}", "/sql",   "/openapi.json", "/batch",   "/tx",   "/reload", "/docs", "/events",
+        "/",      "/livez", "/readyz",     "/metrics", "/pool",   "/pool/x",
+        "/q",     "/q/x",   "/problems/x", "/q/{id}",  "/sql",    "/openapi.json",
+        "/batch", "/tx",    "/reload",     "/docs",    "/events",
     };
     folder *f = *state;
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
