@@ -277,7 +277,8 @@ void weir_release(weir_lease *lease)
     assert(weir_lane_self() == lease->lane && lease->connection->lease == lease);
     event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};
     e.condition = condition_of(lease, &e.reason);
-    if (e.condition != RELEASE_BROKEN) /* what went wrong was this lease's, not the next one's */
+    /* What went wrong was this lease's, not the next one's. */
+    if (lease->connection->error.code && e.condition != RELEASE_BROKEN)
         error_clear(&lease->connection->error);
     uint64_t now_ns = pool_step(lease->pool, &e, NULL);
     lease->timings->released_ns = now_ns;
