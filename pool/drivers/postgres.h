@@ -82,6 +82,7 @@ void statements_clear(statements *all);
 /* One that statements_add has not been given. Takes NULL. */
 void prepared_free(prepared *p);
 const char *prepared_name(const prepared *p);
+bool prepared_changes_session(const prepared *p);
 /* The next doomed one after `p`, or the first for NULL. */
 const prepared *statements_doomed(const statements *all, const prepared *p);
 
@@ -210,6 +211,9 @@ void session_rest(session *s);
 /* A command tag as the server gave it: may what it did outlive the transaction? */
 bool tag_changes_session(const char *tag);
 bool tag_changes_statements(const char *tag);
+/* Does it name a function of the server's that changes the session, which its tag would not tell?
+ */
+bool sql_changes_session(const char *sql);
 
 /* ---- Cancelling (postgres_cancel.c) ---- */
 

@@ -104,11 +104,12 @@ static bool send_describe(session *s, const char *name)
     return PQsendDescribePrepared(s->pg, name);
 }
 
-static bool send_execute(session *s, const char *name)
+static bool send_execute(session *s, const prepared *p)
 {
     const weir_params *params = s->operation->params;
     flight_expect(s, STEP_EXECUTE);
-    return PQsendQueryPrepared(s->pg, name, params ? (int)params->count : 0,
+    s->dirty |= prepared_changes_session(p);
+    return PQsendQueryPrepared(s->pg, prepared_name(p), params ? (int)params->count : 0,
                                params ? params->values : NULL, NULL, NULL, 0);
 }
 
@@ -121,30 +122,29 @@ static bool send_adhoc(session *s, const char *sql)
                              params ? params->values : NULL, NULL, NULL, 0);
 }
 
-static bool send_last(session *s, const char *name)
+/* `p` NULL: the unnamed one. */
+static bool send_last(session *s, const prepared *p)
 {
-    return s->operation->kind == OPERATION_DESCRIBE ? send_describe(s, name)
-                                                    : send_execute(s, name);
+    if (s->operation->kind == OPERATION_DESCRIBE)
+        return send_describe(s, p ? prepared_name(p) : "");
+    return send_execute(s, p);
 }
 
 static bool send_statement(session *s, const plan *p)
 {
     const weir_statement *statement = s->operation->statement;
-    bool describes = s->operation->kind == OPERATION_DESCRIBE;
     if (p->known) {
         s->flight.used = p->known;
-        return send_last(s, prepared_name(p->known));
+        return send_last(s, p->known);
     }
-    if (statement->adhoc && !describes)
-        return send_adhoc(s, p->sql);
-    const char *name = "";
-    if (!statement->adhoc) {
-        s->flight.making = statements_make(&s->statements, p->sql);
-        if (!s->flight.making)
-            return false;
-        name = prepared_name(s->flight.making);
+    if (statement->adhoc) {
+        if (s->operation->kind == OPERATION_QUERY)
+            return send_adhoc(s, p->sql);
+        return send_prepare(s, "", p->sql) && send_last(s, NULL);
     }
-    return send_prepare(s, name, p->sql) && send_last(s, name);
+    prepared *made = statements_make(&s->statements, p->sql);
+    s->flight.making = made;
+    return made && send_prepare(s, prepared_name(made), p->sql) && send_last(s, made);
 }
 
 static bool send_flight(session *s, const plan *p)

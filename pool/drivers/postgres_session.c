@@ -41,6 +41,18 @@ bool tag_changes_statements(const char *tag)
     return begins_with_any(tag, words);
 }
 
+/* A word in passing, in a comment say, costs no more than a reset. What a function of the user's
+ * own does is out of sight: such a statement should be run ad hoc. */
+bool sql_changes_session(const char *sql)
+{
+    static const char *const functions[] = {"set_config", "advisory_lock", "setseed",
+                                            "lo_open",    "dblink",        NULL};
+    for (const char *const *name = functions; *name; name++)
+        if (strcasestr(sql, *name))
+            return true;
+    return false;
+}
+
 /* ---- Cleaning ---- */
 
 /* All that DISCARD ALL does, but that prepared statements and their plans stay. */

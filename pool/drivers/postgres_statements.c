@@ -15,6 +15,7 @@
 struct prepared {
     UT_hash_handle hh;
     prepared *prev, *next; /* on `recent`, or `next` alone on `doomed` */
+    bool changes_session;
     char name[STATEMENT_NAME_MAX];
     char sql[]; /* a copy: statements are remembered by their text, not by where it is */
 };
@@ -22,6 +23,11 @@ struct prepared {
 const char *prepared_name(const prepared *p)
 {
     return p->name;
+}
+
+bool prepared_changes_session(const prepared *p)
+{
+    return p->changes_session;
 }
 
 prepared *statements_find(statements *all, const char *sql)
@@ -42,6 +48,7 @@ prepared *statements_make(statements *all, const char *sql)
     if (!p)
         return NULL;
     memcpy(p->sql, sql, size);
+    p->changes_session = sql_changes_session(sql);
     snprintf(p->name, sizeof p->name, "weir_%u", ++all->serial);
     return p;
 }

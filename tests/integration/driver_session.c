@@ -42,6 +42,34 @@ static void a_transaction_left_open_is_rolled_back(void **state)
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
 }
 
+static int changed_by_function(world *w)
+{
+    for (int i = 0; i < 2; i++) {
+        weir_scoped_lease weir_lease *lease = NULL;
+        int r = take(w, &lease);
+        if (r < 0)
+            return r;
+        if (i == 0) {
+            ask(w, lease, 0, "select set_config('statement_timeout', '12345', false)");
+            ask(w, lease, 1, "select pg_try_advisory_lock(8)");
+        } else {
+            ask(w, lease, 2,
+                "select current_setting('statement_timeout') || ' ' || (select count(*) from "
+                "pg_locks where locktype = 'advisory')");
+        }
+    }
+    return 0;
+}
+
+static void what_a_function_changes_in_the_session_ends_with_the_lease(void **state)
+{
+    world w = {.options.max = 1};
+    play(&w, changed_by_function);
+    assert_all_well(&w, 0, 2);
+    assert_string_equal(w.text[2], "0 0");
+    assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
+}
+
 static int changed_session(world *w)
 {
     weir_lease *lease = NULL;
@@ -423,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transaction_left_open_is_rolled_back),
+        cmocka_unit_test(what_a_function_changes_in_the_session_ends_with_the_lease),
         cmocka_unit_test(a_session_changed_by_ad_hoc_sql_is_cleaned),
         cmocka_unit_test(a_query_past_its_deadline_is_stopped_and_the_next_is_not),
         cmocka_unit_test(a_late_cancel_never_hits_the_next_query),
