@@ -26,13 +26,14 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1:exitcode=66}
 steady=()
 setarch "$(uname -m)" -R true 2>/dev/null && steady=(setarch "$(uname -m)" -R)
 
-# Adds up what the programs say: cmocka's `[  PASSED  ] 3 test(s).` and `[  FAILED  ] 1 test(s), …`,
-# a simulator's `3 passed, 1 failed`.
+# Adds up what the programs say, as passed, failed, skipped: cmocka's `[  PASSED  ] 3 test(s).`, a
+# simulator's `3 passed, 1 failed`.
 sum() {
     awk '/^\[  PASSED  \] [0-9]+ test/ { p += $4 }
          /^\[  FAILED  \] [0-9]+ test/ { f += $4 }
+         /^\[  SKIPPED \] [0-9]+ test/ { s += $4 }
          /^[0-9]+ passed, [0-9]+ failed$/ { p += $1; f += $3 }
-         END { print p + 0, f + 0 }' "$1"
+         END { print p + 0, f + 0, s + 0 }' "$1"
 }
 
 for program in "$@"; do
@@ -42,22 +43,23 @@ for program in "$@"; do
     timeout --kill-after=10 "$limit" "${steady[@]}" "${wrapper[@]}" "$program" >"$out" 2>&1 </dev/null
     status=$?
     took=$((($(date +%s%N) - begun) / 1000000))
-    read -r p f < <(sum "$out")
-    why=
+    read -r p f skipped < <(sum "$out")
+    why= note=
     if [ $status -eq 124 ] || [ $status -eq 137 ]; then
         why="not done within $limit s"
     elif [ $status -gt 128 ]; then
         why="killed by signal $((status - 128))"
     elif [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
         why="exit code $status"
-    elif [ $status -eq 0 ] && [ $((p + f)) -eq 0 ]; then
+    elif [ $status -eq 0 ] && [ $((p + f + skipped)) -eq 0 ]; then
         why="ran no test"
     fi
+    [ "$skipped" -eq 0 ] || [ -n "$why" ] || note="$skipped skipped"
     # A program that did not end by itself has failed once more than it could say.
     [ -z "$why" ] || f=$((f + 1))
     passed=$((passed + p)) failed=$((failed + f))
     printf '%-28s %4d passed, %d failed  %3d.%01d s  %s\n' \
-        "$name" "$p" "$f" $((took / 1000)) $((took % 1000 / 100)) "$why"
+        "$name" "$p" "$f" $((took / 1000)) $((took % 1000 / 100)) "$why$note"
     [ "$f" -eq 0 ] || sed 's/^/    /' "$out"
 done
 
