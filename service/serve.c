@@ -299,11 +299,11 @@ static int check_files(const config *c)
 
 /* How many clients there are descriptors for, once their limit is raised as far as it goes. What
  * the service itself needs comes first: files, loops and listeners, operators, and for each
- * connection to the database itself and the cancelling of its query. */
+ * connection to the database its socket, the watching of it, and the cancelling of its query. */
 static uint32_t affordable_clients(const config *c)
 {
     struct rlimit limit;
-    rlim_t own = 16 + 8 * (rlim_t)config_lanes(c) + 2 * (rlim_t)c->pool_max;
+    rlim_t own = 16 + 8 * (rlim_t)config_lanes(c) + 3 * (rlim_t)c->pool_max;
     rlim_t wanted = c->clients_max + (own += c->admin_listen ? 64 : 0);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return c->clients_max;

@@ -165,7 +165,7 @@ static void what_keeps_it_from_starting_stands_alone(void **state)
 
 static void to_few_descriptors(void)
 {
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){70, 70});
 }
 
 static void to_too_few_descriptors(void)

@@ -544,6 +544,24 @@ static void backends_terminated_under_load_cost_no_crossed_answer(void **state)
     assert_unharmed(&l);
 }
 
+/* Its last words come in together with the reset that says it never read the query. */
+static void a_backend_that_goes_without_reading_the_query_is_noticed_at_once(void **state)
+{
+    (void)state;
+    query_file("echo.sql", ECHO);
+    serve_ready((const char *const[]){"--pool-max", "1", NULL});
+    assert_int_equal(http_status(weir_port(weir), "/q/echo?token=x"), 200);
+    int granted = weir_events(weir, "lease.granted");
+    assert_int_equal(postgres_signal_backends(database, SIGSTOP), 1);
+    request unread;
+    request_start(&unread, "/q/echo?token=x");
+    assert_true(BECOMES(weir_events(weir, "lease.granted") > granted, 10));
+    postgres_signal_backends(database, SIGTERM);
+    postgres_signal_backends(database, SIGCONT);
+    assert_true(BECOMES(unread.status != -1, 2 * slower()));
+    assert_int_equal(request_join(&unread), 503);
+}
+
 static void a_restart_of_the_server_under_load_is_survived(void **state)
 {
     (void)state;
@@ -632,6 +650,7 @@ int main(void)
         test(a_second_sigint_ends_it_at_once),
         test(backends_killed_under_load_cost_no_crossed_answer),
         test(backends_terminated_under_load_cost_no_crossed_answer),
+        test(a_backend_that_goes_without_reading_the_query_is_noticed_at_once),
         test(a_restart_of_the_server_under_load_is_survived),
         test(a_server_that_stands_still_costs_no_hung_request),
         test(descriptors_and_connections_return_to_where_they_were),
