@@ -1,4 +1,4 @@
-/* attack_service.c: tests of the program started and stopped under bad conditions. */
+/* hard_times.c: the program started and stopped under bad conditions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,7 +300,7 @@ static bool write_query(const char *name, const char *sql)
 static int open_world(void **state)
 {
     database = postgres_start(NULL);
-    strcpy(folder, "/tmp/weir-attack-XXXXXX");
+    strcpy(folder, "/tmp/weir-hard-XXXXXX");
     if (!mkdtemp(folder))
         return -1;
     bool written = write_query("ping.sql", "select 1 as one\n") &&

@@ -1,4 +1,4 @@
-/* attack_framing.c: tests of requests that do not say clearly where they end. */
+/* framing.c: requests that do not say clearly where they end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
