@@ -31,6 +31,8 @@ free_port() {
 }
 
 median() { sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+# What two would reach together on the same processors, each doing its part of every request.
+together() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.0f", 1 / (1 / a + 1 / b)}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
 rss_mb() { awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$1/status"; }
 
@@ -46,14 +48,19 @@ cat >"$work/select.sql" <<'SQL'
 \set aid random(1, 1000000)
 select abalance from pgbench_accounts where aid = :aid
 SQL
+# Requests made beforehand, so that the load costs the machine as little as it can.
 cat >"$work/account.lua" <<'LUA'
-local thread_count = 0
-function setup(thread)
-    thread:set("seed", thread_count)
-    thread_count = thread_count + 1
+local requests, at = {}, 0
+function init(args)
+    math.randomseed(os.time())
+    for i = 1, 1000 do
+        requests[i] = wrk.format("GET", "/q/account?aid=" .. math.random(1, 1000000))
+    end
 end
-function init(args) math.randomseed(os.time() + seed) end
-function request() return wrk.format("GET", "/q/account?aid=" .. math.random(1, 1000000)) end
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end
 function done(summary, latency, requests)
     local e = summary.errors
     io.write(string.format("errors %d\n", e.connect + e.read + e.write + e.status + e.timeout))
@@ -71,10 +78,10 @@ until curl -fs -o "$work/first" "http://127.0.0.1:$port/q/account?aid=1"; do
     kill -0 "$weir" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
     sleep 0.05
 done
-http() { wrk -t2 -c64 -d"${each}s" "$@" | tee -a "$work/wrk"; }
+http() { wrk -t1 -c64 -d"${each}s" "$@" | tee -a "$work/wrk"; }
 
 for ((round = 1; round <= rounds; round++)); do
-    "$pgbench" -n -M prepared -c 16 -j 2 -T "$each" -f "$work/select.sql" 2>/dev/null |
+    "$pgbench" -n -M prepared -c 16 -T "$each" -f "$work/select.sql" 2>/dev/null |
         awk '/^tps/ {print $3}' >>"$work/pgbench.tps"
     http -s "$work/account.lua" "http://127.0.0.1:$port" >"$work/out" &
     load=$!
@@ -126,6 +133,8 @@ printf '| task: resume + yield; spawn + end | %s ns; %s ns |\n' "$(of_task task_
 printf '| pgbench -M prepared, 16 clients, single-row select | %.0f tps |\n' "$pg"
 printf '| (c) Weir, the same select over HTTP, 16 connections, 64 clients | %.0f req/s = %s of pgbench |\n' "$rps" "$(ratio "$rps" "$pg")"
 printf '|     its p99 latency; failed requests | %s ms; %s |\n' "$(median <"$work/weir.p99")" "$errors"
+bound=$(together "$pg" "$constant")
+printf '|     of what pgbench and (d) leave possible here, %s req/s | %s |\n' "$bound" "$(ratio "$rps" "$bound")"
 printf '| (d) Weir answering a constant | %.0f req/s |\n' "$constant"
 printf '| (e) resident memory: idle, 10 connections, 1 lane; under load | %s MB; %s MB |\n' "$idle_rss" "$(median <"$work/rss.load")"
 printf '| (f) from exec to the first answered request | %s ms |\n' "$first"
