@@ -98,17 +98,17 @@ tsan: ## the tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-tsan OPTIMISE='-O1 -g' TEST_SLOWER=6 \
 	    SANITIZE='-fsanitize=thread'
 
-valgrind: ## the unit tests under Valgrind
+valgrind: ## the tests under Valgrind (KINDS=unit: only those; fewer SCHEDULES than usual)
 	@.ci/deps build run test lint
-	@$(MAKE) --no-print-directory check KINDS=unit BUILD=$(BUILD)-valgrind OPTIMISE='-O1 -g' \
-	    CFLAGS='-DWEIR_VALGRIND $(CFLAGS)' TEST_SLOWER=20 \
+	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-valgrind OPTIMISE='-O1 -g' \
+	    CFLAGS='-DWEIR_VALGRIND $(CFLAGS)' TEST_SLOWER=20 SCHEDULES=$(or $(SCHEDULES),200) \
 	    TEST_WRAPPER='valgrind -q --error-exitcode=97 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
 
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
 fuzz: ## random bytes for the scanner, the binder and the encoder (FUZZ_SECONDS= each, 20)
-	@.ci/deps build run test lint
+	@.ci/deps build run test lint fuzz
 	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
 
@@ -119,13 +119,15 @@ bench: ## measure against pgbench, as a table of ratios
 
 ##@ Care
 
-lint: ## format, clang-tidy, the arrows between folders, warnings of gcc and clang
+lint: ## format, clang-tidy, the arrows between folders, warnings of gcc and clang, the README
 	@.ci/deps build run test lint
 	@.ci/arrows
 	@clang-format --dry-run -Werror $(ALL_SRC) $(HEADERS)
 	@$(MAKE) --no-print-directory -k compile CC=gcc BUILD=$(if $(filter gcc,$(CC)),$(BUILD),$(BUILD)-gcc)
 	@$(MAKE) --no-print-directory -k compile CC=clang BUILD=$(BUILD)-clang
 	@$(MAKE) --no-print-directory -k tidy CC=clang BUILD=$(BUILD)-clang
+	@$(MAKE) --no-print-directory $(BUILD)/weir
+	@BUILD=$(BUILD) .ci/readme
 	@echo 'lint: clean'
 
 format: ## rewrite all C files as clang-format wants them
