@@ -91,7 +91,11 @@ static void ask(canceller *k)
         told(k);
 }
 
-static void leave_request(canceller *k) {}
+/* The session goes, and its key at the server with it: the request is called off. */
+static void leave_request(canceller *k)
+{
+    canceller_free(k);
+}
 
 #else
 
