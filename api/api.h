@@ -25,7 +25,6 @@ typedef struct weir_api_options {
     weir_pool *pool;
     const char *listen;          /* host:port, [v6]:port; port 0: any free one; 127.0.0.1:8080 */
     const char *admin_listen;    /* NULL: probes, metrics and pool state are on `listen` */
-    const char *token;           /* bearer token for what needs one; NULL: such endpoints are off */
     uint64_t acquire_timeout_ns; /* 1 s */
     uint64_t query_timeout_ns;   /* 5 s */
     size_t body_max;             /* 1 MiB; larger: 413 */
@@ -35,7 +34,6 @@ typedef struct weir_api_options {
     bool expose_sql;             /* show SQL text in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
-    void (*on_reload)(void *arg, int error, const query_fault *fault, uint32_t queries);
     void *arg;
 } weir_api_options;
 

@@ -307,7 +307,6 @@ static void api_free(weir_api *api)
         lane_free(api->lanes[i]);
     free(api->lanes);
     free(api->shards);
-    free(api->token);
     free(api);
 }
 
@@ -324,7 +323,6 @@ static int api_new(const weir_api_options *options, weir_api **made)
     *api = (weir_api){
         .runtime = options->runtime,
         .pool = options->pool,
-        .token = options->token ? strdup(options->token) : NULL,
         .acquire_timeout_ns = or_else(options->acquire_timeout_ns, WEIR_S(1)),
         .query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5)),
         .idle_timeout_ns = or_else(options->idle_timeout_ns, WEIR_S(60)),
@@ -334,7 +332,6 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,
         .on_request = options->on_request,
-        .on_reload = options->on_reload,
         .arg = options->arg,
         .lane_count = weir_runtime_lanes(options->runtime),
         .lanes_open = weir_runtime_lanes(options->runtime),
@@ -342,7 +339,7 @@ static int api_new(const weir_api_options *options, weir_api **made)
     };
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
-    int r = api->lanes && api->shards && (api->token || !options->token) ? 0 : WEIR_ENOMEM;
+    int r = api->lanes && api->shards ? 0 : WEIR_ENOMEM;
     for (uint32_t i = 0; r == 0 && i < api->lane_count; i++) {
         r = lane_new(api, i, &api->lanes[i]);
         api->shards[i] = r == 0 ? api->lanes[i]->metrics : NULL;

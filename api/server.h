@@ -62,14 +62,12 @@ struct api_lane {
 struct weir_api {
     weir_runtime *runtime;
     weir_pool *pool;
-    char *token;
     uint64_t acquire_timeout_ns, query_timeout_ns, idle_timeout_ns;
     size_t body_max, connection_memory;
     uint32_t connections_max;
     bool expose_sql;
     bool separate_admin; /* probes, metrics and pool state are on a listener of their own */
     void (*on_request)(void *arg, const weir_request_record *record);
-    void (*on_reload)(void *arg, int error, const query_fault *fault, uint32_t queries);
     void *arg;
 
     uint16_t port, admin_port;
