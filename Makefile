@@ -67,7 +67,10 @@ run: ## serve the demo shop on 127.0.0.1:8080 (PORT=) over a private PostgreSQL
 	@$(MAKE) --no-print-directory build
 	@BUILD=$(BUILD) service/demo/run
 
+# The demo's data is elsewhere when PostgreSQL's user cannot reach the build folder.
 clean: ## remove everything that was built
+	@data=$$(cat $(BUILD)/demo/elsewhere 2>/dev/null); \
+	    ! expr "$$data" : '/var/tmp/weir-demo-[[:alnum:]]*$$' >/dev/null || rm -rf "$$data"
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-fuzz $(BUILD)-gcc $(BUILD)-clang compile_commands.json
 
 ##@ Tests
