@@ -194,8 +194,7 @@ $(BUILD)/$(RUNTIME_LIBS): $(PIC_OBJECTS) $(BUILD)/sources
 	$(say)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SONAME),--exclude-libs,ALL $(PIC_OBJECTS) -o $@ $(LIBS_POOL)
 
 $(BUILD)/libweir.so: $(BUILD)/$(RUNTIME_LIBS)
-	ln -sf $(RUNTIME_LIBS) $(BUILD)/$(SONAME)
-	ln -sf $(SONAME) $@
+	$(say)ln -sf $(RUNTIME_LIBS) $(BUILD)/$(SONAME) && ln -sf $(SONAME) $@
 
 HOUSE := $(BUILD)/libservice.a $(BUILD)/libapi.a $(BUILD)/libweir.a
 
