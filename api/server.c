@@ -327,7 +327,7 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5)),
         .idle_timeout_ns = or_else(options->idle_timeout_ns, WEIR_S(60)),
         .body_max = or_else(options->body_max, 1 << 20),
-        .connection_memory = or_else(options->connection_memory, 16 << 10),
+        .connection_memory = or_else(options->connection_memory, 8 << 10),
         .connections_max = (uint32_t)or_else(options->connections_max, 4096),
         .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,

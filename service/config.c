@@ -76,7 +76,7 @@ static const flag flags[] = {
      "a client silent for longer is disconnected", 0, 0, NULL},
     {"body-max", KIND_SIZE, FIELD(body_max), "SIZE", "1m",
      "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
-    {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "16k",
+    {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
     {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
      "show SQL text in error answers", 0, 0, NULL},

@@ -56,7 +56,7 @@ static void nothing_given_means_the_defaults(void **state)
     assert_int_equal(c.acquire_timeout_ns, WEIR_S(1));
     assert_int_equal(c.max_lifetime_ns, WEIR_S(1800));
     assert_int_equal(c.body_max, 1024 * 1024);
-    assert_int_equal(c.header_max, 16 * 1024);
+    assert_int_equal(c.header_max, 8 * 1024);
     assert_int_equal(c.log_format, LOG_AUTO);
     assert_int_equal(c.log_level, WEIR_INFO);
     assert_false(c.expose_sql);
