@@ -145,6 +145,7 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	ln -sf $(RUNTIME_LIBS) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libweir.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@BOOST@|$(if $(findstring /,$(BOOST)),-l:$(notdir $(BOOST)),$(BOOST))|' \
 	    weir.pc.in > $(BUILD)/weir.pc
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
