@@ -5,6 +5,7 @@ PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+OBJCOPY ?= objcopy
 VERSION := $(shell sed -n 's/^.define WEIR_VERSION "\(.*\)"/\1/p' pool/weir.h)
 SONAME  := libweir.so.0
 RUNTIME_LIBS := libweir.so.$(VERSION)
@@ -179,8 +180,15 @@ $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 archive = rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link    = $(CC) -pie $(LDFLAGS_ALL) $(filter %.o %.a,$^) -o $@
 
-$(BUILD)/libweir.a: $(call objects,$(POOL_SRC)) $(BUILD)/sources
+$(BUILD)/libpool.a: $(call objects,$(POOL_SRC)) $(BUILD)/sources
 	$(say)$(archive)
+
+# For users: one object in which only the names of weir.h are global, so that ours clash with none
+# of theirs.
+$(BUILD)/libweir.a: $(call objects,$(POOL_SRC)) $(BUILD)/sources
+	$(say)$(CC) -r -nostdlib $(filter %.o,$^) -o $(BUILD)/libweir.o && \
+	    $(OBJCOPY) --localize-hidden $(BUILD)/libweir.o && \
+	    rm -f $@ && ar rcs $@ $(BUILD)/libweir.o
 
 $(BUILD)/libapi.a: $(call objects,$(API_SRC)) $(BUILD)/sources
 	$(say)$(archive)
@@ -197,7 +205,7 @@ $(BUILD)/$(RUNTIME_LIBS): $(PIC_OBJECTS) $(BUILD)/sources
 $(BUILD)/libweir.so: $(BUILD)/$(RUNTIME_LIBS)
 	$(say)ln -sf $(RUNTIME_LIBS) $(BUILD)/$(SONAME) && ln -sf $(SONAME) $@
 
-HOUSE := $(BUILD)/libservice.a $(BUILD)/libapi.a $(BUILD)/libweir.a
+HOUSE := $(BUILD)/libservice.a $(BUILD)/libapi.a $(BUILD)/libpool.a
 
 $(BUILD)/weir: $(BUILD)/service/main.o $(HOUSE)
 	$(say)$(link) $(LIBS)
