@@ -1,5 +1,6 @@
 /* driver_dial.c: how the PostgreSQL driver finds its server, and what it says when it does not. */
 #include <arpa/inet.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "../support/driver_world.h"
+#include "../support/scratch.h"
 
 /* With a connection to be kept, the pool dials by itself. */
 static int first_dial(world *w)
@@ -191,19 +193,20 @@ static void a_session_made_read_only_by_its_user_stays_so(void **state)
 
 static void the_environment_and_service_files_are_honoured(void **state)
 {
-    char port[16], path[] = "/tmp/weir-service-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    dprintf(fd,
+    char port[16], path[PATH_MAX], *folder = scratch_folder();
+    snprintf(path, sizeof path, "%s/services", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
             "[shop]\nhost=localhost\nport=%u\nuser=postgres\ndbname=postgres\n"
             "application_name=served\n",
             postgres_port(server));
-    close(fd);
+    assert_int_equal(fclose(file), 0);
     setenv("PGSERVICEFILE", path, 1);
     world w = {.options.conninfo = "service=shop"};
     play(&w, one_query);
     unsetenv("PGSERVICEFILE");
-    unlink(path);
+    scratch_remove(folder);
     assert_memory_equal(w.text[0], "served ", 7);
 
     snprintf(port, sizeof port, "%u", postgres_port(server));

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,11 @@
 #include <unistd.h>
 
 #include "../support/postgres.h"
+#include "../support/scratch.h"
 #include "../support/weir_process.h"
 
 static postgres_server *database;
-static char folder[32], file[64];
+static char *folder;
 static weir_process *weir;
 
 /* All that is said in answer to `request`, until the other side closes or 10 s have passed. */
@@ -85,10 +87,9 @@ static void a_request_is_for_one_host(void **state)
 
 static int open_world(void **state)
 {
+    char file[PATH_MAX];
     database = postgres_start(NULL);
-    strcpy(folder, "/tmp/weir-framing-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
+    folder = scratch_folder();
     snprintf(file, sizeof file, "%s/ping.sql", folder);
     FILE *f = fopen(file, "w");
     if (!f || fputs("select 1 as one\n", f) < 0 || fclose(f) != 0)
@@ -100,8 +101,7 @@ static int open_world(void **state)
 static int close_world(void **state)
 {
     weir_stop(weir);
-    unlink(file);
-    rmdir(folder);
+    scratch_remove(folder);
     postgres_stop(database);
     return 0;
 }

@@ -21,10 +21,11 @@
 
 #include "../support/http_client.h"
 #include "../support/postgres.h"
+#include "../support/scratch.h"
 #include "../support/weir_process.h"
 
 static postgres_server *database;
-static char folder[32];
+static char *folder;
 static weir_process *weir;
 
 /* How much longer things may take in an instrumented build. */
@@ -291,7 +292,7 @@ static int stop(void **state)
 
 static bool write_query(const char *name, const char *sql)
 {
-    char path[64];
+    char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *f = fopen(path, "w");
     return f && fputs(sql, f) >= 0 && fclose(f) == 0;
@@ -300,9 +301,7 @@ static bool write_query(const char *name, const char *sql)
 static int open_world(void **state)
 {
     database = postgres_start(NULL);
-    strcpy(folder, "/tmp/weir-hard-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
+    folder = scratch_folder();
     bool written = write_query("ping.sql", "select 1 as one\n") &&
                    write_query("nap.sql", "select pg_sleep(0.4)::text as nap\n");
     return written ? 0 : -1;
@@ -310,12 +309,7 @@ static int open_world(void **state)
 
 static int close_world(void **state)
 {
-    char path[64];
-    snprintf(path, sizeof path, "%s/ping.sql", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/nap.sql", folder);
-    unlink(path);
-    rmdir(folder);
+    scratch_remove(folder);
     postgres_stop(database);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,10 +21,11 @@
 
 #include "../support/http_client.h"
 #include "../support/postgres.h"
+#include "../support/scratch.h"
 #include "../support/weir_process.h"
 
 static postgres_server *database;
-static char folder[32];
+static char *folder;
 static weir_process *weir;
 static http_client *client;
 
@@ -158,7 +160,7 @@ static long pool(const char *name)
 
 static void file(const char *name, const char *sql)
 {
-    char path[128];
+    char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s.sql", folder, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
@@ -184,9 +186,7 @@ static int start_world(void **state)
 {
     database = postgres_start("max_connections = 40\n");
     postgres_sql(database, SCHEMA);
-    strcpy(folder, "/tmp/weir-http-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
+    folder = scratch_folder();
     file("ping", "-- Says <hello> & more.\nselect 1 as one, 'hi' as word\n");
     file("echo", "-- @optional a\n-- @optional b\nselect :a::text as a, :b::text as b\n");
     file("item", "-- @route GET /items/{id}\n-- @returns row\nselect id, name from item where id = "
@@ -215,10 +215,9 @@ static int start_world(void **state)
 
 static int end_world(void **state)
 {
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
+    scratch_remove(folder);
     postgres_stop(database);
-    return system(command);
+    return 0;
 }
 
 static void serve(const char *const *flags)

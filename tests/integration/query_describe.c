@@ -1,12 +1,14 @@
 /* query_describe.c: a folder of queries as a real server describes it, and values bound for it. */
 #include "../support/expect.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../api/bind.h"
 #include "../../api/bind_value.h"
 #include "../support/postgres.h"
+#include "../support/scratch.h"
 
 static postgres_server *server;
 
@@ -62,16 +64,14 @@ static int try(void *arg)
 /* The text becomes q.sql of a folder of its own; t->set stays for the caller to free. */
 static void attempt(trial *t)
 {
-    char folder[] = "/tmp/weir-describe-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char path[PATH_MAX], *folder = scratch_folder();
     snprintf(path, sizeof path, "%s/q.sql", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_true(fputs(t->text, file) >= 0);
     assert_int_equal(fclose(file), 0);
     int status = query_set_read(folder, &t->set, &t->fault);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(folder), 0);
+    scratch_remove(folder);
     if (status != 0)
         fail_msg("%s", t->fault.message);
     weir_runtime_options roomy = {.stack_size = 1024 * 1024}; /* jansson recurses in a task here */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,10 +18,11 @@
 
 #include "../support/http_client.h"
 #include "../support/postgres.h"
+#include "../support/scratch.h"
 #include "../support/weir_process.h"
 
 static postgres_server *database;
-static char folder[32]; /* of queries, fresh for each test */
+static char *folder; /* of queries, fresh for each test */
 static weir_process *weir;
 
 /* ---- Helpers ---- */
@@ -51,7 +53,7 @@ static double slower(void)
 
 static void query_file(const char *name, const char *text)
 {
-    char path[128];
+    char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -115,8 +117,8 @@ static int request_join(request *r)
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/weir-queries-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    folder = scratch_folder();
+    return 0;
 }
 
 /* Every line that a service in JSON mode wrote must be one JSON object. */
@@ -138,7 +140,6 @@ static bool all_json(const char *output)
 
 static int tear_down(void **state)
 {
-    char command[64];
     (void)state;
     bool good = true;
     if (weir && strstr(weir_output(weir), "service.started"))
@@ -147,8 +148,8 @@ static int tear_down(void **state)
     weir = NULL;
     if (!postgres_pid(database)) /* a test that failed half-way */
         postgres_bring_up(database);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command) == 0 && good ? 0 : -1;
+    scratch_remove(folder);
+    return good ? 0 : -1;
 }
 
 static int start_database(void **state)
@@ -257,7 +258,7 @@ static void a_file_that_does_not_prepare_stops_the_start(void **state)
 
 static void a_file_that_does_not_parse_stops_the_start(void **state)
 {
-    char said[64];
+    char said[PATH_MAX];
     (void)state;
     query_file("wrong.sql", "-- A query.\n-- @rout GET /x\nselect 1\n");
     snprintf(said, sizeof said, "weir: %s/wrong.sql:2: ", folder);
@@ -292,7 +293,7 @@ static void what_cannot_be_served_is_said_in_one_line(void **state)
 
 static void check_tells_what_would_be_served(void **state)
 {
-    char said[64];
+    char said[PATH_MAX];
     (void)state;
     query_file("echo.sql", ECHO);
     query_file("nap.sql", NAP);

@@ -13,6 +13,8 @@ passed=0 failed=0
 folder=$(mktemp -d "${TMPDIR:-/tmp}/weir-tests-XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
+# What a program that is killed leaves behind goes with the run.
+export TMPDIR=$folder
 # One cluster is made for the whole run, and copied by each program that starts a server.
 export WEIR_TEST_TEMPLATE=$folder/template
 mkdir "$WEIR_TEST_TEMPLATE"

@@ -14,9 +14,10 @@
 #include <cmocka.h>
 
 #include "../../api/query_set.h"
+#include "../support/scratch.h"
 
 typedef struct folder {
-    char path[64];
+    char *path;
     query_set *set;
     query_fault fault;
 } folder;
@@ -27,19 +28,17 @@ static int set_up(void **state)
     *state = f;
     if (!f)
         return -1;
-    strcpy(f->path, "/tmp/weir-queries-XXXXXX");
-    return mkdtemp(f->path) ? 0 : -1;
+    f->path = scratch_folder();
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     folder *f = *state;
-    char command[128];
     query_set_unref(f->set);
-    snprintf(command, sizeof command, "rm -rf %s", f->path);
-    int status = system(command);
+    scratch_remove(f->path);
     free(f);
-    return status;
+    return 0;
 }
 
 static const char *below(const folder *f, const char *name)
