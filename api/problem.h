@@ -12,8 +12,9 @@
       "A value is missing, unknown, given twice or not of its type; `parameter` names it. No "     \
       "connection was taken.")                                                                     \
     X(PROBLEM_BAD_VALUE, 400, "bad_value", "The database refused a value",                         \
-      "A value broke a rule of the schema: its range, a NOT NULL or CHECK constraint, or a rule "  \
-      "that a function raised.")                                                                   \
+      "A value is not of its type, or broke a rule of the schema: its range, a NOT NULL or CHECK " \
+      "constraint, or a rule that a function raised. `parameter` names it where the database "     \
+      "says which.")                                                                               \
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "The database does not permit this",                    \
       "The role that the service connects as lacks a privilege.")                                  \
     X(PROBLEM_NOT_FOUND, 404, "not_found", "Nothing is served at this path",                       \

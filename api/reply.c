@@ -168,6 +168,14 @@ static bool reads_only(const weir_request *req)
     return req->statement->read_only;
 }
 
+/* The name of the parameter that the server could not read, or NULL. */
+static const char *parameter_at_fault(const weir_request *req, const weir_error *error)
+{
+    if (error->parameter == 0 || error->parameter > req->query->param_count)
+        return NULL;
+    return req->query->params[error->parameter - 1].name;
+}
+
 /* The server's own words. Its SQLSTATE decides. */
 static void reply_server_error(weir_request *req, const weir_error *error)
 {
@@ -182,6 +190,7 @@ static void reply_server_error(weir_request *req, const weir_error *error)
                                  .code = error->sqlstate,
                                  .detail = detail,
                                  .hint = error->hint,
+                                 .parameter = parameter_at_fault(req, error),
                                  .sql = req->lane->api->expose_sql ? req->statement->sql : NULL,
                                  .retryable = again});
     if (kind == PROBLEM_READ_ONLY)

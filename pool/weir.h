@@ -92,7 +92,8 @@ typedef struct weir_error {
     bool retryable;    /* the same work may succeed when simply tried again */
     uint32_t position; /* where in the statement's text, in characters from 1; 0: the server did not
                           say. From PG_DIAG_STATEMENT_POSITION */
-    char message[256]; /* the primary message */
+    uint32_t parameter; /* which $N was not valid, from 1; 0: not known */
+    char message[256];  /* the primary message */
     char detail[256];
     char hint[256];
 } weir_error;

@@ -231,6 +231,9 @@ void canceller_leave(canceller *k);
 
 /* ---- Errors (postgres_error.c) ---- */
 
+/* The $N whose value a context names as the one that could not be read, from 1; 0: it names none,
+ * or in another language than English. `context` may be NULL. */
+uint32_t error_parameter(const char *context);
 /* What the server said in a failed result. */
 void error_of_result(weir_error *e, const PGresult *result);
 /* What libpq says of a connection that is lost. */

@@ -76,6 +76,20 @@ static void field(char *to, size_t size, const PGresult *result, int code)
     text_copy(to, size, PQresultErrorField(result, code));
 }
 
+/* Contexts come innermost first, one a line, and may quote values and statements: so the whole
+ * sentence is looked for, at a line's beginning. */
+uint32_t error_parameter(const char *context)
+{
+    static const char words[] = "unnamed portal parameter $"; /* no other portal is ever used */
+
+    for (const char *line = context; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, words, sizeof words - 1) == 0)
+            return (uint32_t)strtoul(line + sizeof words - 1, NULL, 10);
+    }
+    return 0;
+}
+
 void error_of_result(weir_error *e, const PGresult *result)
 {
     memset(e, 0, sizeof *e);
@@ -86,6 +100,7 @@ void error_of_result(weir_error *e, const PGresult *result)
     field(e->hint, sizeof e->hint, result, PG_DIAG_MESSAGE_HINT);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     e->position = position ? (uint32_t)strtoul(position, NULL, 10) : 0;
+    e->parameter = error_parameter(PQresultErrorField(result, PG_DIAG_CONTEXT));
     if (!e->message[0]) /* libpq's own words: the server said nothing */
         text_copy(e->message, sizeof e->message, PQresultErrorMessage(result));
     e->retryable = error_is_retryable(e->sqlstate);

@@ -201,6 +201,8 @@ static int start_world(void **state)
                    "where id >= :id and id < :id + 2\n");
     file("remove", "-- @route DELETE /items/{id}\n-- @returns count\ndelete from item where id = "
                    ":id\n");
+    file("typed", "select :at::timestamptz as at, :every::interval as every, :host::inet as host, "
+                  ":price::money as price, :span::int4range as span, :day::date as day\n");
     file("named", "-- @route GET /by/{name}/x\nselect :name::text as name\n");
     file("nap", "-- @route GET /nap\n-- @timeout 30s\nselect :s::float8 as slept from "
                 "pg_sleep(:s)\n");
@@ -493,6 +495,34 @@ static void a_bad_parameter_is_named_before_any_connection_is_taken(void **state
     fails_with("POST", "/items", "{\"id\":", 400, "bad_parameter");
     fails_with("POST", "/items", "[1]", 400, "bad_parameter");
     assert_true(metric("weir_leases_granted_total{pool=\"default\"}") == granted);
+}
+
+static void a_value_that_only_the_server_can_judge_is_named_too(void **state)
+{
+    static const struct {
+        const char *name, *bad, *code;
+    } cases[] = {
+        {"at", "yesterdayish", "22007"},   {"at", "2026-13-41", "22008"},
+        {"every", "a%20while", "22007"},   {"host", "1.2.3.400", "22P02"},
+        {"price", "dear", "22P02"},        {"span", "%5B2,1)", "22000"},
+        {"day", "%0Atoday%20$1", "22007"},
+    };
+    static const char *const good[][2] = {{"at", "2026-01-01"}, {"every", "1h"},
+                                          {"host", "::1"},      {"price", "1"},
+                                          {"span", "%5B1,2)"},  {"day", "2026-01-01"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[512] = "/q/typed?";
+        for (size_t p = 0; p < sizeof good / sizeof *good; p++) {
+            bool is_bad = strcmp(good[p][0], cases[i].name) == 0;
+            size_t length = strlen(path);
+            snprintf(path + length, sizeof path - length, "%s=%s&", good[p][0],
+                     is_bad ? cases[i].bad : good[p][1]);
+        }
+        http_reply r = get(path);
+        assert_problem(&r, 400, cases[i].code);
+        assert_string_equal(text(&r, "parameter"), cases[i].name);
+        http_reply_free(&r);
+    }
 }
 
 static void too_many_arguments_are_refused(void **state)
@@ -1192,6 +1222,7 @@ int main(void)
         usual(what_is_not_there_is_404_and_the_wrong_method_405),
         usual(what_cannot_be_decoded_is_400),
         usual(a_bad_parameter_is_named_before_any_connection_is_taken),
+        usual(a_value_that_only_the_server_can_judge_is_named_too),
         usual(too_many_arguments_are_refused),
         usual(the_servers_errors_have_the_status_of_the_table),
         usual(a_get_cannot_write_and_is_told_what_can),

@@ -108,6 +108,26 @@ static void a_tag_tells_whether_the_session_may_have_changed(void **state)
     assert_false(tag_changes_statements("SET"));
 }
 
+static void a_context_names_the_parameter_that_could_not_be_read(void **state)
+{
+    static const struct {
+        const char *context;
+        uint32_t parameter;
+    } cases[] = {
+        {NULL, 0},
+        {"", 0},
+        {"unnamed portal parameter $2", 2},
+        {"unnamed portal parameter $12 = '...'", 12},
+        {"JSON data, line 1: {$3\nunnamed portal parameter $1 = '{$3'", 1},
+        {"PL/pgSQL function f() line 1\nSQL statement \"select\n$2\"", 0},
+        {"JSON data, line 1: unnamed portal parameter $2", 0},
+        {"unnamed portal parameter $", 0},
+        {"\n\nunnamed portal parameter $4", 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(error_parameter(cases[i].context), cases[i].parameter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +135,7 @@ int main(void)
         cmocka_unit_test(the_severity_may_be_in_any_language),
         cmocka_unit_test(a_message_of_libpq_itself_becomes_one_line),
         cmocka_unit_test(what_only_looks_like_a_state_is_none),
+        cmocka_unit_test(a_context_names_the_parameter_that_could_not_be_read),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(races_and_outages_are_worth_another_try),
         cmocka_unit_test(only_a_shutdown_ends_a_session_by_its_state),
