@@ -168,6 +168,18 @@ static bool reads_only(const weir_request *req)
     return req->statement->read_only;
 }
 
+/* Errors whose detail quotes the row that was refused, and with it columns that the client may
+ * never be shown. Those of a key say only what the client sent. */
+static bool quotes_row(const char *sqlstate)
+{
+    static const char *const states[] = {"23502", "23514", "44000"};
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
 /* The name of the parameter that the server could not read, or NULL. */
 static const char *parameter_at_fault(const weir_request *req, const weir_error *error)
 {
@@ -183,8 +195,9 @@ static void reply_server_error(weir_request *req, const weir_error *error)
     problem_kind kind = problem_of_sqlstate(error->sqlstate, reads_only(req));
     bool again = kind == PROBLEM_CONTENDED || kind == PROBLEM_DATABASE_DOWN || error->retryable;
 
-    snprintf(detail, sizeof detail, "%s%s%s", error->message, *error->detail ? ": " : "",
-             error->detail);
+    bool row_hidden = quotes_row(error->sqlstate) && !req->lane->api->expose_sql;
+    const char *more = row_hidden ? "" : error->detail;
+    snprintf(detail, sizeof detail, "%s%s%s", error->message, *more ? ": " : "", more);
     weir_reply_problem(req,
                        (problem){.kind = kind,
                                  .code = error->sqlstate,

@@ -552,6 +552,23 @@ static void the_servers_errors_have_the_status_of_the_table(void **state)
     http_reply_free(&r);
 }
 
+static const char *const rows_that_are_refused[] = {"{\"id\":987654}",
+                                                    "{\"id\":987654,\"name\":\"x\",\"price\":-1}"};
+
+static void a_refused_row_is_not_shown_but_a_refused_key_is(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        http_reply r = http_send(client, "POST", "/items", rows_that_are_refused[i], NULL);
+        assert_status(&r, 400);
+        assert_true(*text(&r, "detail") && !strstr(text(&r, "detail"), "987654"));
+        http_reply_free(&r);
+    }
+    http_reply r = http_send(client, "POST", "/items", "{\"id\":1,\"name\":\"x\"}", NULL);
+    assert_problem(&r, 409, "23505");
+    assert_non_null(strstr(text(&r, "detail"), "Key (id)=(1)"));
+    http_reply_free(&r);
+}
+
 static void a_get_cannot_write_and_is_told_what_can(void **state)
 {
     http_reply r = get("/q/add?id=902&name=x");
@@ -1062,6 +1079,12 @@ static void sql_is_shown_only_where_it_may_be(void **state)
     assert_problem(&r, 400, "P0001");
     assert_non_null(strstr(text(&r, "sql"), "select shout()"));
     http_reply_free(&r);
+    for (int i = 0; i < 2; i++) { /* and so are refused rows */
+        r = http_send(client, "POST", "/items", rows_that_are_refused[i], NULL);
+        assert_status(&r, 400);
+        assert_non_null(strstr(text(&r, "detail"), "(987654, "));
+        http_reply_free(&r);
+    }
 }
 
 static void a_database_that_is_away_is_503_and_not_ready(void **state)
@@ -1225,6 +1248,7 @@ int main(void)
         usual(a_value_that_only_the_server_can_judge_is_named_too),
         usual(too_many_arguments_are_refused),
         usual(the_servers_errors_have_the_status_of_the_table),
+        usual(a_refused_row_is_not_shown_but_a_refused_key_is),
         usual(a_get_cannot_write_and_is_told_what_can),
         usual(a_query_that_takes_too_long_is_504_and_the_connection_lives_on),
         usual(a_statement_that_stops_working_is_a_500_and_recovers),
