@@ -293,13 +293,14 @@ static void encode_result(weir_request *req)
 static void tell_lifecycle(weir_request *req)
 {
     const weir_timings *t = &req->timings;
+    uint64_t first_row_ns = req->status == 200 ? t->answered_ns : 0; /* else an error came */
     const struct {
         const char *event;
         uint64_t at_ns;
     } steps[] = {
         {"lease.requested", t->asked_ns},    {"lease.queued", t->queued_ns},
         {"connection.opened", t->opened_ns}, {"lease.granted", t->granted_ns},
-        {"query.sent", t->sent_ns},          {"query.first_row", t->answered_ns},
+        {"query.sent", t->sent_ns},          {"query.first_row", first_row_ns},
         {"query.done", t->done_ns},          {"lease.released", t->released_ns},
     };
     bool first = true;

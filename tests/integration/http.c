@@ -375,6 +375,19 @@ static void a_trace_tells_the_lifecycle_in_order(void **state)
     http_reply_free(&r);
 }
 
+static void a_trace_tells_of_no_row_where_none_came(void **state)
+{
+    static const char *const paths[] = {"/q/shout?_trace=1", "/short?_trace=1",
+                                        "/items/7000?_trace=1"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        http_reply r = get(paths[i]);
+        assert_true(r.status >= 400);
+        assert_non_null(strstr(r.body, "\"query.sent\""));
+        assert_null(strstr(r.body, "\"query.first_row\""));
+        http_reply_free(&r);
+    }
+}
+
 static void a_request_keeps_its_id_or_is_given_one(void **state)
 {
     const char *const given[] = {"X-Request-Id: abc-123", NULL};
@@ -1237,6 +1250,7 @@ int main(void)
         usual(one_row_is_an_object_or_a_404),
         usual(a_write_says_how_many_rows_it_changed),
         usual(a_trace_tells_the_lifecycle_in_order),
+        usual(a_trace_tells_of_no_row_where_none_came),
         usual(a_request_keeps_its_id_or_is_given_one),
         usual(values_are_decoded_once_and_keep_their_slashes),
         usual(head_is_get_without_a_body),
