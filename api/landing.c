@@ -11,9 +11,9 @@ static const char head[] =
     "code{font-size:.95em}dt{margin-top:.6em}@media(prefers-color-scheme:dark){body{color:#ddd;"
     "background:#181818}pre{background:#262626}a{color:#8bf}}</style></head><body>\n";
 
-static void html(buffer *out, const char *text)
+static void html_part(buffer *out, const char *text, size_t length)
 {
-    for (; *text; text++) {
+    for (const char *end = text + length; text < end; text++) {
         switch (*text) {
         case '&': buffer_text(out, "&amp;"); break;
         case '<': buffer_text(out, "&lt;"); break;
@@ -22,6 +22,42 @@ static void html(buffer *out, const char *text)
         case '\'': buffer_text(out, "&#39;"); break;
         default: buffer_char(out, *text);
         }
+    }
+}
+
+static void html(buffer *out, const char *text)
+{
+    html_part(out, text, strlen(text));
+}
+
+/* Text in which `…` is code. */
+static void prose(buffer *out, const char *text)
+{
+    for (;;) {
+        const char *open = strchr(text, '`');
+        const char *close = open ? strchr(open + 1, '`') : NULL;
+        if (!close)
+            break;
+        html_part(out, text, (size_t)(open - text));
+        buffer_text(out, "<code>");
+        html_part(out, open + 1, (size_t)(close - open - 1));
+        buffer_text(out, "</code>");
+        text = close + 1;
+    }
+    html(out, text);
+}
+
+/* A value for a URL's query string; what it becomes needs no quoting in HTML or by a shell. */
+static void url_value(buffer *out, const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            buffer_char(out, *text);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)*text);
     }
 }
 
@@ -60,7 +96,10 @@ static void curl(buffer *out, const query *q, const char *host)
         buffer_text(out, first ? "?" : "&amp;");
         html(out, p->name);
         buffer_char(out, '=');
-        html(out, p->fallback ? p->fallback : "…");
+        if (p->fallback)
+            url_value(out, p->fallback);
+        else
+            buffer_text(out, "…");
         first = false;
     }
     buffer_text(out, "&#39;");
@@ -119,9 +158,12 @@ static void page(weir_request *req, const query_set *set)
         const query *q = query_set_at(set, i);
         buffer_printf(out, "<h2><code>%s ", query_method_name(method_of(q)));
         html(out, path_of(q));
-        buffer_text(out, "</code></h2>\n<p>");
-        html(out, q->description);
-        buffer_text(out, "</p>\n");
+        buffer_text(out, "</code></h2>\n");
+        if (*q->description) {
+            buffer_text(out, "<p>");
+            prose(out, q->description);
+            buffer_text(out, "</p>\n");
+        }
         curl(out, q, host && *host ? host : "localhost");
         tell_params(out, q);
     }
@@ -192,7 +234,7 @@ void serve_problem_page(weir_request *req)
         html(out, problem_title((problem_kind)kind));
         buffer_printf(out, "</h1>\n<p>Status %d, <code>%s</code></p>\n<p>",
                       problem_status((problem_kind)kind), word);
-        html(out, problem_meaning((problem_kind)kind));
+        prose(out, problem_meaning((problem_kind)kind));
         buffer_text(out, "</p>\n</body></html>\n");
         weir_reply_body(req, 200, "text/html; charset=utf-8");
         return;

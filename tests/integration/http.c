@@ -203,6 +203,8 @@ static int start_world(void **state)
                    ":id\n");
     file("typed", "select :at::timestamptz as at, :every::interval as every, :host::inet as host, "
                   ":price::money as price, :span::int4range as span, :day::date as day\n");
+    file("greet", "-- Greets `<who>` with `care.\n-- @default who it's <you> & `me`\n"
+                  "select :who::text as greeted\n");
     file("named", "-- @route GET /by/{name}/x\nselect :name::text as name\n");
     file("nap", "-- @route GET /nap\n-- @timeout 30s\nselect :s::float8 as slept from "
                 "pg_sleep(:s)\n");
@@ -1178,6 +1180,9 @@ static void the_first_page_lists_the_queries_and_escapes_what_they_say(void **st
     assert_string_equal(http_header(&r, "Content-Type"), "text/html; charset=utf-8");
     assert_non_null(strstr(r.body, "Says &lt;hello&gt; &amp; more."));
     assert_non_null(strstr(r.body, "/items/{id}"));
+    assert_non_null(strstr(r.body, "Greets <code>&lt;who&gt;</code> with `care."));
+    assert_non_null(strstr(r.body, "/q/greet?who=it%27s%20%3Cyou%3E%20%26%20%60me%60&#39;"));
+    assert_null(strstr(r.body, "<p></p>"));
     http_reply_free(&r);
     const char *const asks[] = {"Accept: application/json", NULL};
     r = http_send(client, "GET", "/", NULL, asks);
@@ -1193,6 +1198,10 @@ static void the_type_of_a_problem_can_be_looked_up(void **state)
     assert_non_null(strstr(page.body, "not_found"));
     http_reply_free(&page);
     http_reply_free(&r);
+    page = get("/problems/bad_parameter");
+    assert_non_null(strstr(page.body, "<code>parameter</code> names it"));
+    assert_null(strchr(page.body, '`'));
+    http_reply_free(&page);
     fails_with("GET", "/problems/nonsense", NULL, 404, "not_found");
 }
 
