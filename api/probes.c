@@ -1,4 +1,5 @@
 /* probes.c: /livez and /readyz. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "reply.h"
@@ -17,6 +18,7 @@ typedef struct check {
 
 #define CHECKS 3
 
+/* True when all have passed; else the log is told of the first that has not. */
 static bool look(weir_request *req, check checks[CHECKS])
 {
     weir_pool_stats stats;
@@ -27,10 +29,13 @@ static bool look(weir_request *req, check checks[CHECKS])
     checks[1] = (check){"database", stats.reachable, "the database cannot be reached"};
     checks[2] = (check){"accepting", !atomic_load(&req->lane->api->draining),
                         "the service is shutting down"};
-    bool ready = true;
-    for (int i = 0; i < CHECKS; i++)
-        ready = ready && checks[i].passed;
-    return ready;
+    for (int i = 0; i < CHECKS; i++) {
+        if (checks[i].passed)
+            continue;
+        req->message = strdup(checks[i].detail); /* NULL: the log does without */
+        return false;
+    }
+    return true;
 }
 
 static void tell_checks(weir_request *req, const check checks[CHECKS], bool ready)

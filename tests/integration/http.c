@@ -1119,6 +1119,8 @@ static void a_database_that_is_away_is_503_and_not_ready(void **state)
     assert_status(&r, 503);
     assert_true(json_is_false(json_object_get(r.json, "ready")));
     http_reply_free(&r);
+    assert_non_null(strstr(weir_output(weir), "\"msg\":\"the database cannot be reached\""));
+    assert_null(strstr(weir_output(weir), "\"msg\":\"\""));
     r = get("/pool");
     assert_true(json_string_length(member(&r, "connect_error", "message")) > 0);
     http_reply_free(&r);
