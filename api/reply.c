@@ -108,13 +108,20 @@ static uint64_t waited_ns(const weir_request *req)
     return (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
 }
 
+/* A wait that ran to its limit is told as the limit, not as the moment at which that was seen. */
+static double patience_ms(const weir_request *req)
+{
+    uint64_t waited = waited_ns(req), limit = req->lane->api->acquire_timeout_ns;
+    return (double)(waited < limit ? waited : limit) / 1e6;
+}
+
 static void describe_timeout(const weir_request *req, const weir_pool_gauge *gauge, char *text,
                              size_t size)
 {
     snprintf(text, size,
              "No connection became free within %.0f ms: %u of %u are in use, and %u other requests "
              "are waiting.",
-             (double)waited_ns(req) / 1e6, gauge->in_use, gauge->max, gauge->waiting);
+             patience_ms(req), gauge->in_use, gauge->max, gauge->waiting);
 }
 
 /* What the client may know of a database that cannot be reached: its words name hosts and users. */
@@ -124,11 +131,11 @@ static void describe_outage(const weir_request *req, char *text, size_t size)
 
     weir_pool_connect_error(req->pool, &last);
     if (req->lane->api->expose_sql && last.code)
-        snprintf(text, size, "No connection could be made within %.0f ms: %s",
-                 (double)waited_ns(req) / 1e6, last.message);
+        snprintf(text, size, "No connection could be made within %.0f ms: %s", patience_ms(req),
+                 last.message);
     else
         snprintf(text, size, "No connection to the database could be made within %.0f ms.",
-                 (double)waited_ns(req) / 1e6);
+                 patience_ms(req));
 }
 
 static problem_kind refusal(int error)

@@ -1047,6 +1047,9 @@ static void a_full_pool_says_who_holds_it_and_when_to_come_back(void **state)
     assert_problem(&r, 503, "pool_timeout");
     assert_in_range(atoi(http_header(&r, "Retry-After")), 1, 120);
     assert_true(json_is_true(json_object_get(r.json, "retryable")));
+    char limit[64]; /* as it was set, and not when its end was seen */
+    snprintf(limit, sizeof limit, " within %.0f ms: ", ACQUIRE_MS * slower());
+    assert_non_null(strstr(text(&r, "detail"), limit));
     assert_int_equal(json_integer_value(member(&r, "pool", "in_use")), 1);
     assert_int_equal(json_integer_value(member(&r, "pool", "max")), 1);
     /* The wait's time begins a little before the wait itself. */
