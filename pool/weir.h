@@ -4,15 +4,17 @@
  * A pool is up to `max` connections to one database, shared by all lanes. A task is a coroutine
  * pinned to a lane: it asks for a lease, runs queries on it, and gives it back when its scope ends.
  *
- * Conventions of this header
- *   - Functions that can fail return 0 or a negative WEIR_E… code. Outputs come last and stay
- * untouched on failure.
- *   - Every time is a uint64_t in nanoseconds. A deadline is absolute, on the clock of weir_now().
- * A duration exists only in options.
- *   - `weir_async` marks functions that may suspend the calling task. They may be called only from
- * a task, and they return WEIR_ECANCELED once the task is cancelled, WEIR_ETIMEDOUT once its
+ * Functions that can fail return 0 or a negative WEIR_E… code. Outputs come last and stay untouched
+ * on failure.
+ *
+ * Every time is a uint64_t in nanoseconds. A deadline is absolute, on the clock of weir_now(). A
+ * duration exists only in options.
+ *
+ * `weir_async` marks functions that may suspend the calling task. They may be called only from a
+ * task, and they return WEIR_ECANCELED once the task is cancelled, WEIR_ETIMEDOUT once its
  * innermost deadline has passed.
- *   - Unless a comment says otherwise, a function is called on the thread of the lane that owns its
+ *
+ * Unless a comment says otherwise, a function is called on the thread of the lane that owns its
  * object.
  */
 #ifndef WEIR_H
@@ -114,14 +116,17 @@ WEIR_PUBLIC uint64_t weir_after(uint64_t duration_ns);
 /* ---- Runtime and lanes ---- */
 
 typedef struct weir_runtime_options {
-    uint32_t
-        lanes; /* loops, each on a thread of its own but lane 0, which runs on the caller's; 0: 1 */
-    struct uv_loop_s *
-        loop; /* not NULL: lane 0 lives on this loop, which the caller runs; lanes must be 0 or 1 */
-    bool virtual_time; /* time stands still while anything can run and jumps to the next timer; one
-                          lane */
-    size_t stack_size; /* bytes of stack a task, guard page not counted; 0: 64 KiB */
-    uint32_t stacks_cached; /* stacks a lane keeps for reuse; 0: 256 */
+    /* Loops, each on a thread of its own but lane 0, which runs on the caller's; 0: 1. */
+    uint32_t lanes;
+    /* Not NULL: lane 0 lives on this loop, which the caller runs. Then lanes must be 0 or 1, and
+     * time cannot be virtual. */
+    struct uv_loop_s *loop;
+    /* Time stands still while anything can run, and jumps to the next timer. One lane. */
+    bool virtual_time;
+    /* Bytes of stack a task, guard page not counted; 0: 64 KiB. */
+    size_t stack_size;
+    /* Stacks that a lane keeps for reuse; 0: 256. */
+    uint32_t stacks_cached;
 } weir_runtime_options;
 
 /* Makes a runtime. NULL options mean all defaults. WEIR_EINVAL, WEIR_ENOMEM, WEIR_EIO. */
@@ -403,27 +408,25 @@ typedef struct weir_event {
 /* A zero field takes the default named beside it; WEIR_NEVER switches a time off. Strings are
  * copied. */
 typedef struct weir_pool_options {
-    const char *name;     /* in logs and metrics; NULL: "default" */
-    const char *conninfo; /* libpq connection string or URL; NULL or "": libpq's own environment */
-    const weir_driver *driver;   /* NULL: weir_postgres() */
-    void *driver_arg;            /* for the fake driver: its weir_fake */
-    uint32_t max;                /* connections at most, in every state; 10 */
-    uint32_t min;                /* connections kept even when idle; 0 */
-    uint32_t queue_max;          /* waiters at most; 1024 */
-    uint32_t statements_max;     /* prepared statements kept a connection; 256 */
+    const char *name;          /* in logs and metrics; NULL: "default" */
+    const char *conninfo;      /* libpq's, or a URL; NULL or "": libpq's own environment */
+    const weir_driver *driver; /* NULL: weir_postgres() */
+    void *driver_arg;          /* for the fake driver: its weir_fake */
+    uint32_t max;              /* connections at most, in every state; 10 */
+    uint32_t min;              /* connections kept even when idle; 0 */
+    uint32_t queue_max;        /* waiters at most; 1024 */
+    uint32_t statements_max;   /* prepared statements kept a connection; 256 */
+    uint64_t seed;             /* of the jitter; 0: taken from the system */
+
     uint64_t connect_timeout_ns; /* for one dial, all hosts included; 5 s */
-    uint64_t
-        validate_after_ns; /* a connection idle for longer is checked before it is granted; 30 s */
-    uint64_t check_timeout_ns; /* for that check, and for a reset; 1 s */
-    uint64_t idle_timeout_ns;  /* a connection idle for longer is closed, down to min; 10 min */
-    uint64_t max_lifetime_ns; /* a connection older, by up to a tenth less (jitter), is replaced; 30
-                                 min */
-    uint64_t cancel_grace_ns; /* how long a cancelled query may take to stop before its connection
-                                 is closed; 5 s */
-    uint64_t backoff_base_ns; /* first pause after a failed dial, doubled each time, full jitter; 20
-                                 ms */
-    uint64_t backoff_max_ns;  /* longest such pause; 500 ms */
-    uint64_t seed;            /* of the jitter; 0: taken from the system */
+    uint64_t validate_after_ns;  /* idle for longer: checked before it is granted; 30 s */
+    uint64_t check_timeout_ns;   /* for that check, and for a reset; 1 s */
+    uint64_t idle_timeout_ns;    /* idle for longer: closed, down to min; 10 min */
+    uint64_t max_lifetime_ns;    /* older, but for up to a tenth (jitter): replaced; 30 min */
+    uint64_t cancel_grace_ns;    /* a cancelled query still running then: closed; 5 s */
+    uint64_t backoff_base_ns;    /* first pause after a failed dial, then doubled; 20 ms */
+    uint64_t backoff_max_ns;     /* longest such pause; the jitter is full; 500 ms */
+
     /* Called on the lane where it happens, on the loop's stack or a task's; must not block nor call
      * the pool. */
     void (*on_event)(void *arg, const weir_event *event);
@@ -547,12 +550,13 @@ WEIR_PUBLIC uint32_t weir_result_column_type(const weir_result *result,
 WEIR_PUBLIC bool weir_result_is_null(const weir_result *result, uint32_t row, uint32_t column);
 WEIR_PUBLIC const char *weir_result_value(const weir_result *result, uint32_t row, uint32_t column);
 WEIR_PUBLIC size_t weir_result_length(const weir_result *result, uint32_t row, uint32_t column);
-WEIR_PUBLIC uint64_t
-weir_result_affected(const weir_result *result); /* rows, from the command tag */
+/* Rows, from the command tag. */
+WEIR_PUBLIC uint64_t weir_result_affected(const weir_result *result);
 WEIR_PUBLIC uint32_t weir_result_parameters(const weir_result *result);
-WEIR_PUBLIC uint32_t weir_result_parameter_type(const weir_result *result,
-                                                uint32_t parameter); /* type OID */
-WEIR_PUBLIC void weir_result_free(weir_result *result);              /* takes NULL */
+/* A type OID. */
+WEIR_PUBLIC uint32_t weir_result_parameter_type(const weir_result *result, uint32_t parameter);
+/* Takes NULL. */
+WEIR_PUBLIC void weir_result_free(weir_result *result);
 
 static inline void weir_result_free_scoped(weir_result **result)
 {
@@ -589,7 +593,7 @@ typedef struct weir_pool_stats {
 /* A consistent copy of all figures. Any thread. */
 WEIR_PUBLIC void weir_pool_stats_read(weir_pool *pool, weir_pool_stats *stats);
 
-/* The four figures that go into every answer, cheaper than all. Any thread. */
+/* How full the pool is, cheaper to ask than all its figures. Any thread. */
 typedef struct weir_pool_gauge {
     uint32_t size, in_use, idle, waiting, max;
 } weir_pool_gauge;
