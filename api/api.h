@@ -31,7 +31,7 @@ typedef struct weir_api_options {
     size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
     uint32_t connections_max;    /* clients at most, all lanes together; 4096 */
     uint64_t idle_timeout_ns;    /* a client that sends nothing for so long is closed; 60 s */
-    bool expose_sql;             /* show SQL text in problems */
+    bool expose_sql;             /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
     void *arg;

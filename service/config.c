@@ -79,7 +79,7 @@ static const flag flags[] = {
     {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
     {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
-     "show SQL text in error answers", 0, 0, NULL},
+     "show SQL text and refused rows in error answers", 0, 0, NULL},
     {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",
      "auto: text on a terminal, else JSON", 0, 0, format_choices},
     {"log-level", KIND_CHOICE, FIELD(log_level), "debug|info|warn|error", "info",
