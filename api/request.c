@@ -373,21 +373,25 @@ void request_suspend(weir_request *req)
 
 void request_answer(weir_request *req)
 {
-    bool ran = req->step == REQUEST_RUNNING, held = req->held;
+    listener *l = req->listener;
+    struct MHD_Connection *connection = req->connection;
+    bool held = req->held, suspended = req->step == REQUEST_RUNNING && !held;
 
     req->step = REQUEST_ANSWERED;
     if (held) {
         req->held = false;
-        req->listener->held--;
+        l->held--;
     }
-    if (!req->connection) {
+    if (!connection) {
         end(req, CLIENT_GONE);
         return;
     }
+    /* The answer to a connection that is not suspended goes out in this call; where it cannot, the
+     * connection ends in it, and the request with it. */
     if (!req->client_gone)
         queue_answer(req);
-    if (ran && !held)
-        MHD_resume_connection(req->connection);
+    if (suspended)
+        MHD_resume_connection(connection);
     /* A resumed connection is looked at in one turn and written to in the next. */
-    listener_want(req->listener, ran && !held ? 2 : 1);
+    listener_want(l, suspended ? 2 : 1);
 }
