@@ -199,6 +199,8 @@ static bool take_body(weir_request *req, const char *bytes, size_t length)
 
 /* ---- libmicrohttpd's calls ---- */
 
+static bool queue_answer(weir_request *req);
+
 enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, const char *url,
                                const char *method, const char *version, const char *upload,
                                size_t *upload_size, void **context)
@@ -220,6 +222,10 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
     }
     if (req->step == REQUEST_RUNNING)
         return MHD_YES; /* held: libmicrohttpd asks at every turn */
+    if (req->step == REQUEST_READY) {
+        req->step = REQUEST_ANSWERED;
+        return queue_answer(req) ? MHD_YES : MHD_NO;
+    }
     /* Called after the answer only where none could be made: that ends the connection. */
     if (req->step == REQUEST_ANSWERED)
         return MHD_NO;
@@ -328,23 +334,24 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
 
 /* An answer that memory is too short for is not given: libmicrohttpd will call once more, be told
  * so, and end the connection. */
-static void queue_answer(weir_request *req)
+static bool queue_answer(weir_request *req)
 {
     reply_seal(req);
     if (req->out.failed || !req->status)
-        return;
+        return false;
     size_t length = 0;
     char *body = buffer_take(&req->out, &length);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
     if (!response) {
         free(body);
-        return;
+        return false;
     }
     add_headers(req, response);
     req->bytes = length;
-    MHD_queue_response(req->connection, (unsigned)req->status, response);
+    bool queued = MHD_queue_response(req->connection, (unsigned)req->status, response) == MHD_YES;
     MHD_destroy_response(response);
+    return queued;
 }
 
 /* Suspending a connection and resuming it costs three system calls. Most queries are answered
@@ -371,27 +378,29 @@ void request_suspend(weir_request *req)
         MHD_suspend_connection(req->connection);
 }
 
+/* An answer is handed over in a call of libmicrohttpd's, or while the connection is suspended: at
+ * any other time it would be sent, and a connection that it does not fit be ended, behind the
+ * daemon's back. */
 void request_answer(weir_request *req)
 {
-    listener *l = req->listener;
-    struct MHD_Connection *connection = req->connection;
-    bool held = req->held, suspended = req->step == REQUEST_RUNNING && !held;
+    bool ran = req->step == REQUEST_RUNNING, held = req->held;
 
-    req->step = REQUEST_ANSWERED;
     if (held) {
         req->held = false;
-        l->held--;
+        req->listener->held--;
     }
-    if (!connection) {
+    if (!req->connection) {
+        req->step = REQUEST_ANSWERED;
         end(req, CLIENT_GONE);
         return;
     }
-    /* The answer to a connection that is not suspended goes out in this call; where it cannot, the
-     * connection ends in it, and the request with it. */
+    /* A connection is looked at in one turn and written to in the next. */
+    listener_want(req->listener, ran ? 2 : 1);
+    req->step = held ? REQUEST_READY : REQUEST_ANSWERED;
+    if (held)
+        return;
     if (!req->client_gone)
         queue_answer(req);
-    if (suspended)
-        MHD_resume_connection(connection);
-    /* A resumed connection is looked at in one turn and written to in the next. */
-    listener_want(l, suspended ? 2 : 1);
+    if (ran)
+        MHD_resume_connection(req->connection);
 }

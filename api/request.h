@@ -10,6 +10,7 @@ typedef enum request_step {
     REQUEST_ANNOUNCED, /* its first line has come */
     REQUEST_RECEIVING, /* and its header */
     REQUEST_RUNNING,   /* its task runs, libmicrohttpd waits */
+    REQUEST_READY,     /* its task has ended; libmicrohttpd will ask for the answer */
     REQUEST_ANSWERED,  /* the answer is libmicrohttpd's */
 } request_step;
 
