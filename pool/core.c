@@ -357,6 +357,10 @@ static void apply(core *c, const event *e)
     case EVENT_CLOSED: on_closed(c, connection_at(c, e->connection)); break;
     case EVENT_TICK: c->wake_ns = 0; break;
     case EVENT_DRAIN: c->draining = true; break;
+    case EVENT_RESIZE:
+    case EVENT_PAUSE:
+    case EVENT_RESUME:
+    case EVENT_EVICT: break;
     }
 }
 

@@ -12,6 +12,9 @@
  *
  * Each slot that is not FREE counts against `max`. Exactly one EFFECT_CLOSE is sent in the life of
  * a connection, and exactly one EVENT_CLOSED is expected for it.
+ *
+ * What is done about trouble, each in a file of its own: how fast to dial (pace.h), whom to turn
+ * away under overload (shed.h), who waits for himself (core_deadlock.c).
  */
 #ifndef WEIR_CORE_H
 #define WEIR_CORE_H
@@ -43,8 +46,17 @@ typedef enum waiter_state {
     WAITER_NEW,
     WAITER_WAITING,
     WAITER_GRANTED,
-    WAITER_REFUSED
+    WAITER_REFUSED,
+    WAITER_RECLAIMED, /* held for too long: the connection has been taken from it */
 } waiter_state;
+
+/* Strands of control that wait for each other and so get stuck together: a task and the members of
+ * the groups it has opened. Caller's memory, longer than any waiter or lease that names it. */
+typedef struct claimant {
+    _Atomic uint32_t strands; /* that could go on, but for those that wait for a connection; the
+                                 caller's to count, on its own thread */
+    _Atomic uint32_t waiting; /* in the queue of a core, any core; the cores' to count */
+} claimant;
 
 /* Who waits. Caller's memory, zeroed, from EVENT_TAKE until its grant has been released or it has
  * been refused. */
@@ -56,18 +68,30 @@ typedef struct waiter {
     uint64_t deadline_ns; /* set by the caller before EVENT_TAKE */
     uint32_t lane;        /* set by the caller before EVENT_TAKE */
     uint32_t connection;  /* once granted */
+    claimant *claimant;   /* set by the caller before EVENT_TAKE; NULL: never waits for itself */
+    bool urgent; /* set by the caller before EVENT_TAKE: may use the reserve of the queue, and
+                    is not shed */
     waiter_state state;
 } waiter;
 
 typedef struct core_options {
     uint32_t lanes;
-    uint32_t max, min, queue_max;
+    uint32_t slots; /* the most that `max` can ever be set to */
+    uint32_t max, min;
+    uint32_t queue_max;
+    uint32_t queue_reserve; /* places of queue_max that only the urgent may take */
     uint64_t connect_timeout_ns;
     uint64_t validate_after_ns;
     uint64_t check_timeout_ns;
     uint64_t idle_timeout_ns;
     uint64_t max_lifetime_ns;
+    uint64_t keepalive_ns;  /* idle and not heard from for so long: checked; WEIR_NEVER: not */
+    uint64_t leak_after_ns; /* leased for so long: told, once; WEIR_NEVER: not */
+    bool reclaim_leaked;    /* and taken from its holder */
     uint64_t cancel_grace_ns;
+    uint64_t shed_target_ns,
+        shed_interval_ns;   /* see shed.h; a target of WEIR_NEVER: nobody is shed */
+    uint64_t full_pause_ns; /* how long a server that had no room is not asked for more */
     uint64_t backoff_base_ns, backoff_max_ns;
     uint64_t affinity_ns; /* how long a waiter may be overtaken by one of the connection's own lane;
                              2 ms */
@@ -95,6 +119,13 @@ typedef enum event_kind {
     EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
     EVENT_TICK,   /* time has passed */
     EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back */
+    EVENT_RESIZE, /* max, min: from now on. What is too many is closed (SURPLUS): idle ones at once,
+                     the coldest first, then dials, leased ones as they come back */
+    EVENT_PAUSE,  /* grant, dial and check nothing until EVENT_RESUME; waiters wait, up to their
+                     deadlines */
+    EVENT_RESUME,
+    EVENT_EVICT, /* spread_ns: every connection there is now, dials included, is replaced (EVICTED),
+                    each at a random moment within spread_ns; leased ones as they come back */
 } event_kind;
 
 typedef struct event {
@@ -102,7 +133,9 @@ typedef struct event {
     waiter *waiter;
     uint32_t connection;
     release_condition condition;
-    weir_retire_reason reason;
+    weir_retire_reason reason; /* WEIR_RETIRE_SERVER_FULL for a dial: the server has no room */
+    uint32_t max, min;
+    uint64_t spread_ns;
 } event;
 
 /* What the core asks for. `lane` is where: the connection's lane, or the waiter's for REFUSE. */
@@ -110,13 +143,17 @@ typedef enum effect_kind {
     EFFECT_DIAL,   /* connection: open it on `lane`; answer UP or DOWN */
     EFFECT_GRANT,  /* waiter has connection; when `lane` (where it is) is not waiter->lane, it moves
                       there first */
-    EFFECT_REFUSE, /* waiter gets none: error is WEIR_ETIMEDOUT, ECONNECT, EQUEUEFULL, ECLOSED or
-                      ECANCELED */
+    EFFECT_REFUSE, /* waiter gets none: error is WEIR_ETIMEDOUT, ECONNECT, EQUEUEFULL, ECLOSED,
+                      ECANCELED, ESHED or EDEADLK */
     EFFECT_CHECK,  /* connection: is it alive? answer CHECKED or DOWN */
     EFFECT_RESET,  /* connection: roll back, clean the session; answer CHECKED or DOWN */
     EFFECT_CANCEL, /* connection: stop what runs, drain it; answer CHECKED or DOWN */
     EFFECT_CLOSE,  /* connection, reason: free everything; answer CLOSED */
     EFFECT_DRAINED, /* after DRAIN: the last connection is closed */
+    EFFECT_PAUSED,  /* after PAUSE, once each: nothing is leased, being reset or cancelled */
+    EFFECT_LEAKED,  /* waiter has held connection past leak_after_ns. With reclaim_leaked the
+                       connection is closed too (EFFECT_CLOSE with LEAKED, in the same step), the
+                       waiter is WAITER_RECLAIMED, and its EVENT_RELEASE does nothing but end that */
 } effect_kind;
 
 typedef struct effect {
@@ -144,7 +181,8 @@ static inline uint64_t deadline_after(uint64_t now_ns, uint64_t duration_ns)
 
 typedef struct core core;
 
-/* Options must be complete: every time set, max ≥ 1, min ≤ max, lanes ≥ 1. WEIR_ENOMEM. */
+/* Options must be complete: every time set, slots ≥ max ≥ 1, min ≤ max, lanes ≥ 1, queue_reserve <
+ * queue_max. WEIR_ENOMEM. */
 int core_new(const core_options *options, core **made);
 void core_free(core *c);
 
@@ -158,7 +196,17 @@ typedef struct core_view {
     uint32_t size;                          /* all but FREE */
     uint32_t waiting;
     uint32_t failures; /* dials failed in a row */
-    bool draining;
+    uint32_t max, min;
+    uint32_t ceiling;       /* what the server has room for, as far as is known; max or less */
+    uint64_t not_before_ns; /* no dial before */
+    uint64_t use_ns;        /* how long a lease lasts, lately; 0: not known yet */
+    uint64_t dial_ns;       /* how long a dial that succeeds takes, lately; 0: not known yet */
+    uint64_t leaked;        /* leases told as leaked so far */
+    uint32_t leaked_out;    /* of those, still out */
+    uint64_t quarantine_ended,
+        quarantine_failed; /* cancels after which the connection was kept, or not */
+    bool draining, paused;
+    bool shedding; /* overload has lasted */
 } core_view;
 
 void core_look(const core *c, core_view *view);

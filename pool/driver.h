@@ -60,11 +60,12 @@ struct weir_driver {
     /* Frees it, after the last connection is closed. */
     void (*shut)(void *driver_pool);
 
-    /* Opens the session: then connection_up or connection_down. The pool owns the timeout and calls
-     * `close` then. */
+    /* Opens the session, options' on_connect included: then connection_up or connection_down; with
+     * WEIR_RETIRE_SERVER_FULL when the server has no room for one more. The pool owns the timeout
+     * and calls `close` then. */
     void (*dial)(weir_connection *c);
     /* Frees everything of the session, whatever its condition, in a bounded time: then
-     * connection_closed, once. */
+     * connection_closed, once. An operation under way is stopped at the server and forgotten. */
     void (*close)(weir_connection *c);
     /* Leaves the lane's loop, so that another lane may attach it. Only without an operation under
      * way. */
@@ -80,6 +81,11 @@ struct weir_driver {
     /* In which condition the connection is, looked at when its lease ends. Cheap: no round trip, no
      * suspension. */
     release_condition (*condition)(const weir_connection *c, weir_retire_reason *reason);
+
+    /* What an open transaction is at, as in weir_lease_info; a literal. Cheap. */
+    const char *(*transaction)(const weir_connection *c);
+    /* weir_session.native. */
+    void *(*native)(const weir_connection *c);
 
     /* The core's effects of the same names, each answered by connection_checked or connection_down.
      * `settle` is EFFECT_CANCEL: report once the quarantine is over, after cleaning the session as

@@ -199,7 +199,8 @@ static int come_away(weir_lease *lease, int error)
     return accept_refusal(lease, core_knows_why ? lease->refusal : error);
 }
 
-int weir_acquire(weir_pool *pool, const weir_scope *scope, weir_lease **acquired)
+int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
+                    weir_lease **acquired)
 {
     if (!weir_task_self())
         return WEIR_ENOTASK;
@@ -233,8 +234,8 @@ static void send_on(weir_lease *lease)
     weir_lane_push(lease->lane, &lease->job);
 }
 
-int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn granted, void *arg,
-                    weir_lease **pending)
+int weir_acquire_cb_at(weir_pool *pool, const weir_scope *scope, const char *where,
+                       weir_granted_fn granted, void *arg, weir_lease **pending)
 {
     weir_lease *lease = lease_new(pool, scope);
     if (!lease)

@@ -3,8 +3,14 @@
  * After a failed dial comes a pause, random between nothing and a bound that doubles with each
  * failure in a row ("full jitter": Marc Brooker, Exponential Backoff and Jitter, AWS Architecture
  * Blog, 2015), so that many pools do not come back to a server all at once. After the pause one
- * dial probes; each success then allows one dial more at a time, which doubles them a round, until
- * there is no limit but the pool's own. */
+ * dial probes; each success then allows one dial more at a time, which doubles them a round.
+ *
+ * Without trouble a round begins with two dials at once, whenever none was under way: a burst of
+ * takes on a cold pool is mostly served by the first connections before many more are made.
+ *
+ * A server that says it has no room (53300) is taken at its word: what is open now is the ceiling,
+ * for a time, random between half of and the whole of `full_pause`; then one dial above it probes.
+ * Success lifts the ceiling by one more, until it no longer matters. */
 #ifndef WEIR_PACE_H
 #define WEIR_PACE_H
 

@@ -134,6 +134,8 @@ static bool carry_out(weir_pool *pool, const effects *out, uint64_t now_ns, weir
         case EFFECT_CANCEL: order(pool, f, ORDER_SETTLE, box); break;
         case EFFECT_CLOSE: retire(pool, f, box); break;
         case EFFECT_DRAINED: drained = true; break;
+        case EFFECT_PAUSED:
+        case EFFECT_LEAKED: break;
         }
     }
     return drained;

@@ -74,7 +74,13 @@ typedef struct weir_driver weir_driver;
       "an earlier query on this lease was cut short: release it and take another")                 \
     X(WEIR_EBUSY, -11, "busy", "a query is already running on this lease")                         \
     X(WEIR_EIO, -12, "io_error", "the operating system refused")                                   \
-    X(WEIR_ENOTASK, -13, "not_in_a_task", "the call suspends and was made outside a task")
+    X(WEIR_ENOTASK, -13, "not_in_a_task", "the call suspends and was made outside a task")         \
+    X(WEIR_ESHED, -14, "shed",                                                                     \
+      "the pool is overloaded: the turn of this take would come too late")                         \
+    X(WEIR_EDEADLK, -15, "deadlock",                                                               \
+      "every connection is held by tasks that wait for this pool themselves")                      \
+    X(WEIR_ERECLAIMED, -16, "lease_reclaimed",                                                     \
+      "the lease was held for too long, and its connection has been taken back")
 
 enum {
 #define X(name, value, word, text) name = value,
@@ -256,6 +262,8 @@ typedef struct weir_scope {
     uint64_t deadline_ns;     /* absolute; 0 or WEIR_NEVER: none of its own */
     const char *label;        /* who: a route, a job's name; copied where it is kept; may be NULL */
     const char *trace_id;     /* copied where it is kept; may be NULL */
+    bool urgent;              /* probes and administration: may use the places of the queue kept for
+                                 them, and is not shed */
     weir_timings *timings;    /* filled in by a lease taken with this scope; caller's, outlives the
                                  lease; may be NULL */
     struct weir_scope *outer; /* internal */
@@ -346,7 +354,11 @@ WEIR_PUBLIC void weir_semaphore_release(weir_semaphore *semaphore);
     X(WEIR_RETIRE_CHECK_FAILED, "check_failed")                                                    \
     X(WEIR_RETIRE_CONNECT_FAILED, "connect_failed")                                                \
     X(WEIR_RETIRE_CONNECT_TIMEOUT, "connect_timeout")                                              \
-    X(WEIR_RETIRE_DRAINED, "drained")
+    X(WEIR_RETIRE_DRAINED, "drained")                                                              \
+    X(WEIR_RETIRE_SERVER_FULL, "server_full")                                                      \
+    X(WEIR_RETIRE_LEAKED, "leaked")                                                                \
+    X(WEIR_RETIRE_REJECTED, "rejected")                                                            \
+    X(WEIR_RETIRE_LAGGING, "lagging")
 
 typedef enum weir_retire_reason {
 #define X(name, word) name,
@@ -362,6 +374,10 @@ typedef enum weir_level { WEIR_DEBUG, WEIR_INFO, WEIR_WARN, WEIR_ERROR } weir_le
 /* What happens in a pool: constant, name, level at which it is worth a line. */
 #define WEIR_EVENTS(X)                                                                             \
     X(WEIR_POOL_OPENED, "pool.opened", WEIR_INFO)                                                  \
+    X(WEIR_POOL_PAUSED, "pool.paused", WEIR_INFO)                                                  \
+    X(WEIR_POOL_RESUMED, "pool.resumed", WEIR_INFO)                                                \
+    X(WEIR_POOL_RESIZED, "pool.resized", WEIR_INFO)                                                \
+    X(WEIR_POOL_EVICTED, "pool.evicted", WEIR_INFO)                                                \
     X(WEIR_POOL_DRAINING, "pool.draining", WEIR_INFO)                                              \
     X(WEIR_POOL_CLOSED, "pool.closed", WEIR_INFO)                                                  \
     X(WEIR_CONNECTION_DIALING, "connection.dialing", WEIR_DEBUG)                                   \
@@ -373,6 +389,7 @@ typedef enum weir_level { WEIR_DEBUG, WEIR_INFO, WEIR_WARN, WEIR_ERROR } weir_le
     X(WEIR_LEASE_TIMED_OUT, "lease.timed_out", WEIR_WARN)                                          \
     X(WEIR_LEASE_REFUSED, "lease.refused", WEIR_WARN)                                              \
     X(WEIR_LEASE_CANCELLED, "lease.cancelled", WEIR_DEBUG)                                         \
+    X(WEIR_LEASE_LEAKED, "lease.leaked", WEIR_WARN)                                                \
     X(WEIR_QUERY_CANCELLED, "query.cancelled", WEIR_INFO)                                          \
     X(WEIR_QUERY_FAILED, "query.failed", WEIR_DEBUG)                                               \
     X(WEIR_SERVER_NOTICE, "server.notice", WEIR_INFO)
@@ -405,6 +422,33 @@ typedef struct weir_event {
 
 /* ---- Pools ---- */
 
+/* One server session, as hooks see it. */
+typedef struct weir_session {
+    const char *pool;
+    uint64_t connection; /* serial number in its pool, from 1 */
+    int backend_pid;
+    uint64_t age_ns; /* since it was opened */
+    uint64_t leases; /* granted so far, with the present one */
+    void *native;    /* the driver's own: for weir_postgres() a PGconn *, to look at and not to run
+                        anything on; NULL for the fake */
+} weir_session;
+
+/* Called on the lane the connection is attached to, on the loop's stack or a task's; must not
+ * block, suspend, nor call the pool. Each may be NULL. */
+typedef struct weir_hooks {
+    void *arg;
+    /* A session is open, and nobody has had it. False: it is closed (WEIR_RETIRE_REJECTED), which
+     * counts as a failed dial. */
+    bool (*on_connect)(void *arg, const weir_session *session);
+    /* It is about to be handed to a taker. False: it is closed, and the taker asks anew, within its
+     * deadline, behind those who already wait. */
+    bool (*before_acquire)(void *arg, const weir_session *session);
+    /* It has come back, and is neither broken nor running. False: it is closed. */
+    bool (*after_release)(void *arg, const weir_session *session);
+    /* An open one is about to be closed. */
+    void (*before_close)(void *arg, const weir_session *session, weir_retire_reason reason);
+} weir_hooks;
+
 /* A zero field takes the default named beside it; WEIR_NEVER switches a time off. Strings are
  * copied. */
 typedef struct weir_pool_options {
@@ -414,18 +458,35 @@ typedef struct weir_pool_options {
     void *driver_arg;          /* for the fake driver: its weir_fake */
     uint32_t max;              /* connections at most, in every state; 10 */
     uint32_t min;              /* connections kept even when idle; 0 */
-    uint32_t queue_max;        /* waiters at most; 1024 */
-    uint32_t statements_max;   /* prepared statements kept a connection; 256 */
-    uint64_t seed;             /* of the jitter; 0: taken from the system */
+    uint32_t max_limit; /* the most weir_pool_resize may set max to; the larger of max and 100 */
+    uint32_t queue_max; /* waiters at most; 1024 */
+    uint32_t queue_reserve;  /* of these, places for urgent ones only; a sixteenth */
+    uint32_t statements_max; /* prepared statements kept a connection; 256 */
+    uint64_t seed;           /* of the jitter; 0: taken from the system */
 
     uint64_t connect_timeout_ns; /* for one dial, all hosts included; 5 s */
     uint64_t validate_after_ns;  /* idle for longer: checked before it is granted; 30 s */
     uint64_t check_timeout_ns;   /* for that check, and for a reset; 1 s */
     uint64_t idle_timeout_ns;    /* idle for longer: closed, down to min; 10 min */
     uint64_t max_lifetime_ns;    /* older, but for up to a tenth (jitter): replaced; 30 min */
+    uint64_t keepalive_ns;       /* idle and not heard from for longer: checked; 2 min, up to a
+                                    tenth less (jitter) */
+    uint64_t leak_after_ns;      /* a lease held for longer is told as leaked, once; 30 s */
+    bool reclaim_leaked;         /* and taken from its holder: cancelled, closed, replaced */
+    uint64_t shed_target_ns;     /* under lasting overload, who has waited for so long is refused;
+                                    200 ms; WEIR_NEVER: nobody is */
+    uint64_t shed_interval_ns;   /* overload is lasting after so long; 1 s */
+    uint64_t wait_target_ns;     /* weir_pool_advise sizes for waits of up to this; 10 ms */
     uint64_t cancel_grace_ns;    /* a cancelled query still running then: closed; 5 s */
     uint64_t backoff_base_ns;    /* first pause after a failed dial, then doubled; 20 ms */
     uint64_t backoff_max_ns;     /* longest such pause; the jitter is full; 500 ms */
+
+    const char *on_connect; /* SQL run on each new connection before anyone gets it: any number of
+                               statements; an error fails the dial; NULL: none */
+    bool random_hosts;      /* try the hosts of conninfo in random order, not in theirs */
+    uint64_t max_lag_ns;    /* a standby further behind its primary than this is not used: asked at
+                               each dial, check and keepalive; 0 or WEIR_NEVER: not asked */
+    weir_hooks hooks;
 
     /* Called on the lane where it happens, on the loop's stack or a task's; must not block nor call
      * the pool. */
@@ -451,6 +512,32 @@ WEIR_PUBLIC void weir_pool_close_cb(weir_pool *pool, void (*closed)(void *arg), 
 
 WEIR_PUBLIC const char *weir_pool_name(const weir_pool *pool);
 
+/* ---- Controlling a pool at run time: from the thread of any lane of its runtime ---- */
+
+/* From now on at most `max` and at least `min` connections. Takes effect at once; what is too many
+ * is closed (WEIR_RETIRE_SURPLUS) as it comes back. WEIR_EINVAL, and nothing has changed: max is 0
+ * or above max_limit, or min is larger than max; WEIR_ECLOSED. */
+WEIR_PUBLIC int weir_pool_resize(weir_pool *pool, uint32_t max, uint32_t min);
+
+/* No lease is granted and nothing dialled until weir_pool_resume; takes wait, up to their
+ * deadlines. Suspends until no lease is out and nothing is being reset or cancelled. On
+ * WEIR_ETIMEDOUT and WEIR_ECANCELED the pool is paused all the same. WEIR_EBUSY: it was resumed
+ * before it came to rest; WEIR_ECLOSED; WEIR_ENOTASK, and it is not paused. */
+WEIR_PUBLIC weir_async int weir_pool_pause(weir_pool *pool);
+
+/* The same for programs without tasks: `paused(arg, error)` is called once, on the current lane,
+ * never from inside this call, with 0, WEIR_EBUSY or WEIR_ECLOSED. WEIR_ENOMEM: it will not be. */
+WEIR_PUBLIC int weir_pool_pause_cb(weir_pool *pool, void (*paused)(void *arg, int error),
+                                   void *arg);
+
+/* Ends a pause; without effect on a pool that is not paused. */
+WEIR_PUBLIC void weir_pool_resume(weir_pool *pool);
+
+/* Every connection there is now is replaced, leased ones as they come back, idle ones each at a
+ * random moment within `spread_ns` (0: at once). After a failover, a change of roles or settings.
+ */
+WEIR_PUBLIC void weir_pool_evict(weir_pool *pool, uint64_t spread_ns);
+
 /* ---- Leases ---- */
 
 /* When what happened to one lease, on the clock of weir_now(); 0: it did not. */
@@ -468,11 +555,20 @@ struct weir_timings {
     int backend_pid;
 };
 
+/* A place in the source, kept with a lease so that one that leaks can be found. */
+#define WEIR_LINE_OF(line) #line
+#define WEIR_LINE(line)    WEIR_LINE_OF(line)
+#define WEIR_HERE          __FILE__ ":" WEIR_LINE(__LINE__)
+
 /* Takes a lease: suspends until a connection is granted or the earliest of `scope->deadline_ns` and
- * the task's own deadline. `scope` may be NULL. WEIR_ETIMEDOUT, WEIR_ECANCELED, WEIR_EQUEUEFULL,
- * WEIR_ECONNECT, WEIR_ECLOSED, WEIR_ENOMEM, WEIR_ENOTASK. The caller owns the lease. */
-WEIR_PUBLIC weir_async int weir_acquire(weir_pool *pool, const weir_scope *scope,
-                                        weir_lease **lease);
+ * the task's own deadline. `scope` may be NULL. `where` is a literal, or lives as long as the pool.
+ * WEIR_ETIMEDOUT, WEIR_ECANCELED, WEIR_EQUEUEFULL; WEIR_ECONNECT, as soon as it is certain that no
+ * connection can be made before the deadline; WEIR_ESHED, see weir_pool_options; WEIR_EDEADLK:
+ * every connection is held by tasks that themselves wait for one of this pool, or for members of
+ * their groups that do; WEIR_ECLOSED, WEIR_ENOMEM, WEIR_ENOTASK. The caller owns the lease. */
+#define weir_acquire(pool, scope, lease) weir_acquire_at((pool), (scope), WEIR_HERE, (lease))
+WEIR_PUBLIC weir_async int weir_acquire_at(weir_pool *pool, const weir_scope *scope,
+                                           const char *where, weir_lease **lease);
 
 /* Gives a lease back; takes NULL. Never suspends, never fails: rollback, reset, or seeing to it
  * that a query cut short stops at the server are the pool's work. Not while a query on it waits for
@@ -489,8 +585,10 @@ static inline void weir_release_scoped(weir_lease **lease)
  * with a lease and 0, or NULL and an error. Returns 0 or an error that means it will not be called.
  * `*pending` (may be NULL) is for weir_acquire_cancel and is valid until `granted` is called. */
 typedef void (*weir_granted_fn)(void *arg, int error, weir_lease *lease);
-WEIR_PUBLIC int weir_acquire_cb(weir_pool *pool, const weir_scope *scope, weir_granted_fn granted,
-                                void *arg, weir_lease **pending);
+#define weir_acquire_cb(pool, scope, granted, arg, pending)                                        \
+    weir_acquire_cb_at((pool), (scope), WEIR_HERE, (granted), (arg), (pending))
+WEIR_PUBLIC int weir_acquire_cb_at(weir_pool *pool, const weir_scope *scope, const char *where,
+                                   weir_granted_fn granted, void *arg, weir_lease **pending);
 
 /* Gives up waiting: `granted` will be called with WEIR_ECANCELED. */
 WEIR_PUBLIC void weir_acquire_cancel(weir_lease *pending);
@@ -507,6 +605,8 @@ WEIR_PUBLIC uint64_t weir_lease_connection(const weir_lease *lease);
  * remember it by its text. */
 typedef struct weir_statement {
     const char *sql;
+    const char
+        *name;      /* what diagnosis calls it; NULL: the beginning of sql. As long-lived as sql */
     bool read_only; /* run in a read-only transaction, enforced by the server */
     bool adhoc;     /* not prepared nor remembered; the session is reset after the lease */
 } weir_statement;
@@ -520,7 +620,8 @@ typedef struct weir_params {
 
 /* Runs a statement and waits for its whole result, until the task's deadline. `params` may be NULL
  * for none. The caller owns the result. WEIR_EQUERY and WEIR_ELOST leave details in
- * weir_lease_error. On WEIR_ETIMEDOUT and WEIR_ECANCELED a query that had begun is cancelled at the
+ * weir_lease_error; WEIR_ERECLAIMED: see reclaim_leaked, all that can be done with the lease is to
+ * release it. On WEIR_ETIMEDOUT and WEIR_ECANCELED a query that had begun is cancelled at the
  * server and the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY while another query
  * of the lease has its answer not yet taken. */
 WEIR_PUBLIC weir_async int weir_query(weir_lease *lease, const weir_statement *statement,
@@ -578,12 +679,18 @@ typedef struct weir_histogram {
 
 typedef struct weir_pool_stats {
     uint32_t max, min, queue_max;
-    uint32_t size; /* connections in any state */
+    uint32_t ceiling; /* what the server has room for; max, unless it has said that it is full */
+    uint32_t size;    /* connections in any state */
     uint32_t idle, in_use, dialing, checking, resetting, cancelling, closing;
     uint32_t waiting;
-    bool draining;
+    bool draining, paused;
+    bool shedding;  /* overload has lasted, and who has waited for shed_target_ns is refused */
     bool reachable; /* the last dial succeeded, or a connection is open */
     uint64_t granted, released, timed_out, queue_full, connect_refused, cancelled, closed_refused;
+    uint64_t shed, deadlocked;
+    uint64_t leaked;     /* leases held past leak_after_ns; reclaimed ones are retired[…LEAKED] */
+    uint32_t leaked_out; /* of those, still out */
+    uint64_t cancels_drained, cancels_discarded; /* quarantined connections kept, or closed */
     uint64_t dialed, opened, dial_failures;
     uint64_t queries_cancelled;
     uint64_t retired[WEIR_RETIRE_REASON_COUNT];
@@ -616,11 +723,76 @@ typedef struct weir_lease_info {
     uint64_t age_ns;
     int backend_pid;
     uint32_t lane;
-    bool running; /* a query is under way */
+    bool running;               /* a query is under way */
+    bool leaked;                /* held past leak_after_ns */
+    const char *transaction;    /* idle, active, open, failed; unknown: nothing has run yet */
+    uint64_t query_ns;          /* the query under way has run for so long; 0: none is */
+    char query[WEIR_LABEL_MAX]; /* the statement under way or last run; "" for none */
+    char where[WEIR_LABEL_MAX]; /* source line of the acquire */
 } weir_lease_info;
 
 /* Copies up to `capacity` leases, oldest first; returns how many. Any thread. */
 WEIR_PUBLIC uint32_t weir_pool_leases(weir_pool *pool, weir_lease_info *leases, uint32_t capacity);
+
+typedef struct weir_waiter_info {
+    char label[WEIR_LABEL_MAX];
+    char trace_id[WEIR_LABEL_MAX];
+    uint64_t waited_ns;
+    uint64_t left_ns; /* until its deadline; WEIR_NEVER: it has none */
+    uint32_t lane;
+    bool urgent;
+} weir_waiter_info;
+
+/* Copies up to `capacity` waiters, longest waiting first; returns how many. Any thread. */
+WEIR_PUBLIC uint32_t weir_pool_waiters(weir_pool *pool, weir_waiter_info *waiters,
+                                       uint32_t capacity);
+
+/* Why a take has to wait or is refused, in one word. The first that holds, in this order. */
+#define WEIR_VERDICTS(X)                                                                           \
+    X(WEIR_VERDICT_PAUSED, "paused", "the pool is paused")                                         \
+    X(WEIR_VERDICT_CONNECTING, "connecting", "no connection is up")                                \
+    X(WEIR_VERDICT_OK, "ok", "connections are free, or can be made")                               \
+    X(WEIR_VERDICT_LEAK, "leak", "leases past their leak limit keep a share of the connections")   \
+    X(WEIR_VERDICT_SLOW_QUERIES, "slow_queries", "what runs takes far longer than is usual")       \
+    X(WEIR_VERDICT_SHED, "shed", "overload has lasted, and the oldest waiters are turned away")    \
+    X(WEIR_VERDICT_SATURATED, "saturated", "every connection is at work as usual: too few of them")
+
+typedef enum weir_verdict {
+#define X(name, word, text) name,
+    WEIR_VERDICTS(X)
+#undef X
+        WEIR_VERDICT_COUNT
+} weir_verdict;
+
+WEIR_PUBLIC const char *weir_verdict_name(weir_verdict verdict);
+
+#define WEIR_HOLDERS_MAX 3
+typedef struct weir_diagnosis {
+    weir_verdict verdict;
+    char reason[256]; /* one sentence with the figures behind it; names no host, user or SQL */
+    uint32_t holder_count;
+    weir_lease_info holders[WEIR_HOLDERS_MAX]; /* the oldest leases */
+} weir_diagnosis;
+
+/* Says why the pool is as it is. With `refusal` the WEIR_E… code of a take just refused, why that
+ * was: WEIR_ESHED is told as shed, WEIR_ECONNECT as connecting, whatever has changed since; 0 for
+ * the pool as it stands. Any thread. */
+WEIR_PUBLIC void weir_pool_diagnose(weir_pool *pool, int refusal, weir_diagnosis *diagnosis);
+
+/* How large the pool should be for the load it has. */
+typedef struct weir_advice {
+    uint32_t max;         /* connections that would have met it; 0: too little is known */
+    uint64_t window_ns;   /* over the last so long, 5 min at most */
+    double takes_per_s;   /* asked for, refused ones included */
+    uint64_t use_mean_ns; /* a lease lasted on average */
+    double busy_mean;     /* connections in use on average */
+    uint64_t wait_target_ns;
+    char reason[256];
+} weir_advice;
+
+/* What `max` would have kept 99 of 100 waits within wait_target_ns at the load of the last minutes,
+ * by Erlang's C formula. Any thread. */
+WEIR_PUBLIC void weir_pool_advise(weir_pool *pool, weir_advice *advice);
 
 typedef struct weir_connection_info {
     uint64_t connection; /* its serial number; 0: its dial has not begun */

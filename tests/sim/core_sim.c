@@ -193,6 +193,8 @@ static void carry_out(sim *s)
             break;
         case EFFECT_GRANT: plan_lease(s, (client *)f->waiter); break;
         case EFFECT_REFUSE:
+        case EFFECT_PAUSED:
+        case EFFECT_LEAKED:
         case EFFECT_DRAINED: break;
         }
     }

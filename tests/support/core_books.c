@@ -201,6 +201,10 @@ static void follow(books *b, const event *e)
         b->closed++;
         break;
     case EVENT_DRAIN: b->draining = true; break;
+    case EVENT_RESIZE:
+    case EVENT_PAUSE:
+    case EVENT_RESUME:
+    case EVENT_EVICT:
     case EVENT_CANCEL:
     case EVENT_TICK: break;
     }
@@ -399,6 +403,8 @@ static void judge(books *b, const event *e, const effect *f)
              "drained means empty");
         b->drained = true;
         break;
+    case EFFECT_PAUSED:
+    case EFFECT_LEAKED: break;
     }
 }
 
