@@ -91,6 +91,22 @@ static release_condition condition(const weir_connection *c, weir_retire_reason 
     return RELEASE_CLEAN;
 }
 
+static const char *transaction(const weir_connection *c)
+{
+    switch (PQtransactionStatus(session_of(c)->pg)) {
+    case PQTRANS_IDLE: return "idle";
+    case PQTRANS_ACTIVE: return "active";
+    case PQTRANS_INTRANS: return "open";
+    case PQTRANS_INERROR: return "failed";
+    default: return "unknown";
+    }
+}
+
+static void *native(const weir_connection *c)
+{
+    return session_of(c)->pg;
+}
+
 static void check(weir_connection *c)
 {
     session_check(session_of(c));
@@ -123,6 +139,8 @@ const weir_driver *weir_postgres(void)
         .run = run,
         .cancel = cancel,
         .condition = condition,
+        .transaction = transaction,
+        .native = native,
         .check = check,
         .reset = reset,
         .settle = settle,
