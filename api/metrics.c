@@ -1,7 +1,6 @@
 /* metrics.c: the one table that names every metric, and Prometheus's text formats. */
 #include "metrics.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "process.h"
@@ -276,24 +275,4 @@ void metrics_write(buffer *out, const metrics_source *source, bool openmetrics)
     if (openmetrics)
         buffer_text(out, "# EOF\n");
     free(s.series);
-}
-
-uint64_t histogram_quantile(const weir_histogram *histogram, double share)
-{
-    uint64_t total = 0, below = 0;
-
-    assert(share >= 0 && share <= 1);
-    for (size_t i = 0; i <= WEIR_HISTOGRAM_BOUNDS; i++)
-        total += histogram->counts[i];
-    double wanted = share * (double)total;
-    for (size_t i = 0; i < WEIR_HISTOGRAM_BOUNDS && total > 0; i++) {
-        uint64_t here = histogram->counts[i];
-        uint64_t low = i ? weir_histogram_bounds_ns[i - 1] : 0;
-        if (here > 0 && (double)(below + here) >= wanted)
-            return low + (uint64_t)((double)(weir_histogram_bounds_ns[i] - low) *
-                                    (wanted - (double)below) / (double)here);
-        below += here;
-    }
-    /* Beyond the last bound nothing more can be told. */
-    return total > 0 ? weir_histogram_bounds_ns[WEIR_HISTOGRAM_BOUNDS - 1] : 0;
 }

@@ -32,8 +32,4 @@ typedef struct metrics_source {
 /* All metrics in Prometheus's text format, or OpenMetrics 1.0. */
 void metrics_write(buffer *out, const metrics_source *source, bool openmetrics);
 
-/* The duration that a share (0 to 1) of the observations did not exceed, read off the buckets; 0
- * when there are none. */
-uint64_t histogram_quantile(const weir_histogram *histogram, double share);
-
 #endif

@@ -73,14 +73,11 @@ static void tell_totals(buffer *out, const weir_pool_stats *s)
 
 static void tell_quantiles(buffer *out, const char *name, const weir_histogram *h)
 {
-    uint64_t count = 0;
-
-    for (size_t i = 0; i <= WEIR_HISTOGRAM_BOUNDS; i++)
-        count += h->counts[i];
-    buffer_printf(out, ",\"%s\":{\"count\":%llu", name, (unsigned long long)count);
-    milliseconds(out, "p50_ms", histogram_quantile(h, 0.50));
-    milliseconds(out, "p95_ms", histogram_quantile(h, 0.95));
-    milliseconds(out, "p99_ms", histogram_quantile(h, 0.99));
+    buffer_printf(out, ",\"%s\":{\"count\":%llu", name,
+                  (unsigned long long)weir_histogram_count(h));
+    milliseconds(out, "p50_ms", weir_histogram_quantile(h, 0.50));
+    milliseconds(out, "p95_ms", weir_histogram_quantile(h, 0.95));
+    milliseconds(out, "p99_ms", weir_histogram_quantile(h, 0.99));
     buffer_char(out, '}');
 }
 

@@ -677,6 +677,13 @@ typedef struct weir_histogram {
     uint64_t sum_ns;
 } weir_histogram;
 
+/* How many observations there are. */
+WEIR_PUBLIC uint64_t weir_histogram_count(const weir_histogram *histogram);
+
+/* The duration that a share (0 to 1) of the observations did not exceed, read off the buckets; 0
+ * when there are none. Beyond the last bound nothing more can be told: that is the answer then. */
+WEIR_PUBLIC uint64_t weir_histogram_quantile(const weir_histogram *histogram, double share);
+
 typedef struct weir_pool_stats {
     uint32_t max, min, queue_max;
     uint32_t ceiling; /* what the server has room for; max, unless it has said that it is full */

@@ -214,13 +214,13 @@ static void reading_while_lanes_write_loses_nothing(void **state)
 static void quantiles_are_read_off_the_buckets(void **state)
 {
     weir_histogram h = {0};
-    assert_int_equal(histogram_quantile(&h, 0.5), 0);
+    assert_int_equal(weir_histogram_quantile(&h, 0.5), 0);
     h.counts[4] = 100; /* between 500 us and 1 ms */
-    assert_int_equal(histogram_quantile(&h, 0.5), WEIR_US(750));
-    assert_int_equal(histogram_quantile(&h, 1), WEIR_MS(1));
+    assert_int_equal(weir_histogram_quantile(&h, 0.5), WEIR_US(750));
+    assert_int_equal(weir_histogram_quantile(&h, 1), WEIR_MS(1));
     h.counts[WEIR_HISTOGRAM_BOUNDS] = 100; /* nothing more is known of these */
-    assert_int_equal(histogram_quantile(&h, 0.99), WEIR_S(10));
-    assert_int_equal(histogram_quantile(&h, 0.25), WEIR_US(750));
+    assert_int_equal(weir_histogram_quantile(&h, 0.99), WEIR_S(10));
+    assert_int_equal(weir_histogram_quantile(&h, 0.25), WEIR_US(750));
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, open_shards, free_shards)
