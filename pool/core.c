@@ -9,12 +9,17 @@
 
 /* ---- Effects ---- */
 
-bool has_room(core *c)
+bool has_room_for(core *c, uint32_t more)
 {
-    if (c->out->count < EFFECTS_MAX)
+    if (c->out->count + more <= EFFECTS_MAX)
         return true;
     c->overflowed = true;
     return false;
+}
+
+bool has_room(core *c)
+{
+    return has_room_for(c, 1);
 }
 
 /* An event emits at most one effect before settle(), which asks has_room() before each. */
@@ -26,7 +31,7 @@ static effect *emit(core *c, effect_kind kind)
     return e;
 }
 
-static effect *emit_for(core *c, effect_kind kind, const connection *x)
+effect *emit_for(core *c, effect_kind kind, const connection *x)
 {
     effect *e = emit(c, kind);
 
@@ -43,6 +48,19 @@ static void wake_at(core *c, uint64_t at_ns)
 
 /* ---- Connections ---- */
 
+/* Latest used first: one that was merely checked goes back to its place. */
+static void insert_by_use(connection **list, connection *x)
+{
+    connection *hotter = NULL;
+
+    for (connection *at = *list; at && at->used_ns > x->used_ns; at = at->next)
+        hotter = at;
+    if (hotter)
+        DL_APPEND_ELEM(*list, hotter, x);
+    else
+        DL_PREPEND(*list, x);
+}
+
 /* The only function that touches lists and counts. */
 static void connection_move(core *c, connection *x, connection_state to)
 {
@@ -53,21 +71,27 @@ static void connection_move(core *c, connection *x, connection_state to)
     x->state = to;
     x->since_ns = c->now_ns;
     connection **to_list = list_of(c, x);
-    DL_PREPEND(*to_list, x);
+    if (to == CONNECTION_IDLE)
+        insert_by_use(to_list, x);
+    else
+        DL_PREPEND(*to_list, x);
     c->count[to]++;
 
-    wake_at(c, deadline_after(c->now_ns, c->limit_ns[to]));
-    if (to == CONNECTION_IDLE)
-        wake_at(c, x->expires_ns);
+    wake_at(c, to == CONNECTION_IDLE ? idle_due(c, x, false)
+                                     : deadline_after(c->now_ns, c->limit_ns[to]));
 }
 
 void connection_retire(core *c, connection *x, weir_retire_reason reason)
 {
+    if (x->state == CONNECTION_CANCELLING)
+        c->quarantine_failed++;
     connection_move(c, x, CONNECTION_CLOSING);
     emit_for(c, EFFECT_CLOSE, x)->reason = reason;
+    if (c->pace.failures > 0) /* waiters may have lost their last hope */
+        wake_at(c, c->now_ns);
 }
 
-static void connection_begin(core *c, connection *x, connection_state work, effect_kind kind)
+void connection_begin(core *c, connection *x, connection_state work, effect_kind kind)
 {
     connection_move(c, x, work);
     emit_for(c, kind, x);
@@ -77,8 +101,12 @@ weir_retire_reason keep_verdict(const core *c, const connection *x)
 {
     if (c->draining)
         return WEIR_RETIRE_DRAINED;
+    if (c->now_ns >= x->evict_ns)
+        return WEIR_RETIRE_EVICTED;
     if (c->now_ns >= x->expires_ns)
         return WEIR_RETIRE_LIFETIME;
+    if (open_count(c) > c->max)
+        return WEIR_RETIRE_SURPLUS;
     return WEIR_RETIRE_NOT;
 }
 
@@ -94,7 +122,7 @@ static void connection_keep(core *c, connection *x)
 
 static connection *connection_at(core *c, uint32_t index)
 {
-    assert(index < c->options.max);
+    assert(index < c->options.slots);
     return &c->connections[index];
 }
 
@@ -137,7 +165,7 @@ static connection *idle_for(const core *c, uint32_t lane)
         return own;
     for (uint32_t i = 0; i < c->options.lanes; i++) {
         connection *x = c->idle[i];
-        if (x && (!hottest || x->since_ns > hottest->since_ns))
+        if (x && (!hottest || x->used_ns > hottest->used_ns))
             hottest = x;
     }
     return own && is_stale(c, hottest) ? own : hottest;
@@ -154,19 +182,46 @@ static waiter *waiter_for(const core *c, const connection *x)
     return head;
 }
 
+/* Refuses those who have waited for too long under lasting overload. */
+static void shed_waiters(core *c)
+{
+    while (c->shed.active) {
+        waiter *w = waitq_first_patient(&c->waiters);
+        if (!w)
+            return;
+        uint64_t at_ns = shed_at(&c->shed, w->since_ns);
+        wake_at(c, at_ns);
+        if (c->now_ns < at_ns || !has_room(c))
+            return;
+        refuse_waiting(c, w, WEIR_ESHED);
+    }
+}
+
+static void grant_waiting(core *c, connection *x)
+{
+    waiter *w = waiter_for(c, x);
+
+    waitq_remove(&c->waiters, w);
+    shed_granted(&c->shed, c->now_ns - w->since_ns, c->now_ns);
+    grant(c, x, w);
+}
+
 /* Hands idle connections to waiters, until one or the other is used up. */
 static void serve(core *c)
 {
-    while (c->waiters.count > 0 && c->count[CONNECTION_IDLE] > 0 && has_room(c)) {
+    for (;;) {
+        shed_waiters(c);
+        if (c->waiters.count == 0)
+            shed_rest(&c->shed);
+        if (c->waiters.count == 0 || c->count[CONNECTION_IDLE] == 0 || !has_room(c))
+            return;
         connection *x = idle_for(c, c->waiters.first->lane);
         weir_retire_reason verdict = keep_verdict(c, x);
 
         if (verdict != WEIR_RETIRE_NOT) {
             connection_retire(c, x, verdict);
         } else if (!is_stale(c, x)) {
-            waiter *w = waiter_for(c, x);
-            waitq_remove(&c->waiters, w);
-            grant(c, x, w);
+            grant_waiting(c, x);
         } else if (supply_count(c) < c->waiters.count) {
             connection_begin(c, x, CONNECTION_CHECKING, EFFECT_CHECK);
         } else {
@@ -197,10 +252,65 @@ static void dial(core *c)
         }
         if (!has_room(c))
             return;
+        if (c->count[CONNECTION_DIALING] == 0)
+            pace_round(&c->pace);
         connection *x = c->list[CONNECTION_FREE];
         x->lane = dial_lane(c);
+        x->evict_ns = WEIR_NEVER;
         connection_begin(c, x, CONNECTION_DIALING, EFFECT_DIAL);
     }
+}
+
+void dial_failed(core *c, const connection *x)
+{
+    pace_failed(&c->pace, x->since_ns, c->now_ns, &c->random);
+    wake_at(c, c->now_ns); /* waiters may have lost their last hope */
+}
+
+uint64_t hopeless_until(const core *c)
+{
+    uint64_t from_ns = c->now_ns > c->pace.not_before_ns ? c->now_ns : c->pace.not_before_ns;
+    bool unreachable = open_count(c) == 0 && c->pace.failures > 0 && !c->paused;
+
+    return unreachable ? deadline_after(from_ns, c->dial_ns) : c->now_ns;
+}
+
+/* ---- Resize, pause ---- */
+
+static connection *coldest_idle(const core *c)
+{
+    connection *coldest = NULL;
+
+    for (uint32_t lane = 0; lane < c->options.lanes; lane++) {
+        connection *x = c->idle[lane] ? c->idle[lane]->prev : NULL;
+        if (x && (!coldest || x->used_ns < coldest->used_ns))
+            coldest = x;
+    }
+    return coldest;
+}
+
+/* Closes what is too many and in nobody's use; the rest goes as it comes back. */
+static void trim(core *c)
+{
+    while (open_count(c) > c->max) {
+        connection *x = coldest_idle(c);
+        if (!x)
+            x = c->list[CONNECTION_DIALING];
+        if (!x || !has_room(c))
+            return;
+        connection_retire(c, x, WEIR_RETIRE_SURPLUS);
+    }
+}
+
+static void tell_pause(core *c)
+{
+    uint32_t at_work = c->count[CONNECTION_LEASED] + c->count[CONNECTION_RESETTING] +
+                       c->count[CONNECTION_CANCELLING];
+
+    if (!c->paused || c->pause_told || at_work > 0 || !has_room(c))
+        return;
+    c->pause_told = true;
+    emit(c, EFFECT_PAUSED);
 }
 
 /* ---- Drain ---- */
@@ -222,7 +332,7 @@ static void drain(core *c)
     retire_all(c, &c->list[CONNECTION_DIALING]);
     retire_all(c, &c->list[CONNECTION_CHECKING]);
 
-    bool empty = c->waiters.count == 0 && c->count[CONNECTION_FREE] == c->options.max;
+    bool empty = c->waiters.count == 0 && c->count[CONNECTION_FREE] == c->options.slots;
     if (empty && !c->drained && has_room(c)) {
         c->drained = true;
         emit(c, EFFECT_DRAINED);
@@ -231,19 +341,38 @@ static void drain(core *c)
 
 /* ---- Events ---- */
 
+/* Will it have to wait for longer than it can? See shed.h. */
+static bool comes_too_late(const core *c, const waiter *w)
+{
+    uint32_t open = open_count(c) ? open_count(c) : 1;
+    uint64_t sum_ns;
+
+    if (w->urgent || c->paused || c->shed.target_ns == WEIR_NEVER || c->waiters.count < open)
+        return false;
+    if (__builtin_mul_overflow(c->use_ns, (uint64_t)c->waiters.count + 1, &sum_ns))
+        return true;
+    return sum_ns / open > w->deadline_ns - c->now_ns;
+}
+
 /* Why a take is not even let into the queue, if so. */
 static int take_verdict(const core *c, const waiter *w)
 {
+    uint32_t places = c->options.queue_max - (w->urgent ? 0 : c->options.queue_reserve);
+
     if (w->deadline_ns <= c->now_ns)
         return WEIR_ETIMEDOUT;
-    if (c->waiters.count >= c->options.queue_max)
+    if (w->deadline_ns <= hopeless_until(c))
+        return WEIR_ECONNECT;
+    if (c->waiters.count >= places)
         return WEIR_EQUEUEFULL;
+    if (comes_too_late(c, w))
+        return WEIR_ESHED;
     return 0;
 }
 
 static bool take_at_once(core *c, waiter *w)
 {
-    if (c->waiters.count > 0 || w->deadline_ns < c->now_ns)
+    if (c->waiters.count > 0 || w->deadline_ns < c->now_ns || c->paused)
         return false;
     connection *x = idle_for(c, w->lane);
     if (!x || is_stale(c, x) || keep_verdict(c, x) != WEIR_RETIRE_NOT)
@@ -269,6 +398,7 @@ static void on_take(core *c, waiter *w)
     }
     waitq_push(&c->waiters, w);
     wake_at(c, w->deadline_ns);
+    c->suspicious = w->claimant != NULL;
 }
 
 static void on_cancel(core *c, waiter *w)
@@ -277,14 +407,27 @@ static void on_cancel(core *c, waiter *w)
         refuse_waiting(c, w, WEIR_ECANCELED);
 }
 
+/* An exponentially weighted mean over about the last `of` samples. */
+static uint64_t mean_of(uint64_t mean, uint64_t sample, uint64_t of)
+{
+    return mean ? mean - mean / of + sample / of : sample;
+}
+
 static void on_release(core *c, const event *e)
 {
     waiter *w = e->waiter;
-    assert(w->state == WAITER_GRANTED);
+    bool reclaimed = w->state == WAITER_RECLAIMED;
+    assert(w->state == WAITER_GRANTED || reclaimed);
+    w->state = WAITER_NEW;
+    if (reclaimed)
+        return;
     connection *x = connection_at(c, w->connection);
     assert(x->state == CONNECTION_LEASED && x->holder == w);
     x->holder = NULL;
-    w->state = WAITER_NEW;
+    c->leaked_out -= x->leaked;
+    x->leaked = false;
+    x->used_ns = x->heard_ns = c->now_ns;
+    c->use_ns = mean_of(c->use_ns, c->now_ns - x->since_ns, 16);
 
     switch (e->condition) {
     case RELEASE_CLEAN: connection_keep(c, x); break;
@@ -310,9 +453,12 @@ static void on_up(core *c, connection *x)
 
     if (lifetime_ns != WEIR_NEVER)
         lifetime_ns -= early_ns;
-    x->born_ns = c->now_ns;
+    x->born_ns = x->used_ns = x->heard_ns = c->now_ns;
     x->expires_ns = deadline_after(c->now_ns, lifetime_ns);
-    pace_succeeded(&c->pace);
+    if (c->options.keepalive_ns != WEIR_NEVER)
+        x->early_ns = random_up_to(&c->random, c->options.keepalive_ns / 10);
+    c->dial_ns = mean_of(c->dial_ns, c->now_ns - x->since_ns, 8);
+    pace_succeeded(&c->pace, open_count(c));
     connection_keep(c, x);
 }
 
@@ -322,6 +468,9 @@ static void on_checked(core *c, connection *x)
         return;
     assert(x->state == CONNECTION_CHECKING || x->state == CONNECTION_RESETTING ||
            x->state == CONNECTION_CANCELLING);
+    x->heard_ns = c->now_ns;
+    if (x->state == CONNECTION_CANCELLING)
+        c->quarantine_ended++;
     connection_keep(c, x);
 }
 
@@ -332,7 +481,10 @@ static void on_down(core *c, connection *x, weir_retire_reason reason)
     assert(x->state != CONNECTION_FREE);
     weir_retire_reason unsaid = WEIR_RETIRE_BROKEN;
     if (x->state == CONNECTION_DIALING) {
-        pace_failed(&c->pace, x->since_ns, c->now_ns, &c->random);
+        if (reason == WEIR_RETIRE_SERVER_FULL)
+            pace_full(&c->pace, open_count(c) - c->count[CONNECTION_DIALING], c->now_ns,
+                      &c->random);
+        dial_failed(c, x);
         unsaid = WEIR_RETIRE_CONNECT_FAILED;
     }
     connection_retire(c, x, reason ? reason : unsaid);
@@ -345,6 +497,38 @@ static void on_closed(core *c, connection *x)
     connection_move(c, x, CONNECTION_FREE);
 }
 
+static void on_resize(core *c, uint32_t max, uint32_t min)
+{
+    assert(max >= 1 && max <= c->options.slots && min <= max);
+    c->max = max;
+    c->min = min;
+}
+
+static void on_pause(core *c)
+{
+    if (c->paused || c->draining)
+        return;
+    c->paused = true;
+    c->pause_told = false;
+    shed_rest(&c->shed);
+}
+
+static void on_evict(core *c, uint64_t spread_ns)
+{
+    for (uint32_t i = 0; i < c->options.slots; i++) {
+        connection *x = &c->connections[i];
+        uint64_t at_ns = deadline_after(c->now_ns, random_up_to(&c->random, spread_ns));
+        if (x->state != CONNECTION_FREE && x->state != CONNECTION_CLOSING && at_ns < x->evict_ns)
+            x->evict_ns = at_ns;
+    }
+}
+
+static void on_drain(core *c)
+{
+    c->draining = true;
+    c->paused = false;
+}
+
 static void apply(core *c, const event *e)
 {
     switch (e->kind) {
@@ -355,13 +539,15 @@ static void apply(core *c, const event *e)
     case EVENT_CHECKED: on_checked(c, connection_at(c, e->connection)); break;
     case EVENT_DOWN: on_down(c, connection_at(c, e->connection), e->reason); break;
     case EVENT_CLOSED: on_closed(c, connection_at(c, e->connection)); break;
-    case EVENT_TICK: c->wake_ns = 0; break;
-    case EVENT_DRAIN: c->draining = true; break;
-    case EVENT_RESIZE:
-    case EVENT_PAUSE:
-    case EVENT_RESUME:
-    case EVENT_EVICT: break;
+    case EVENT_TICK: c->suspicious = true; break;
+    case EVENT_DRAIN: on_drain(c); break;
+    case EVENT_RESIZE: on_resize(c, e->max, e->min); break;
+    case EVENT_PAUSE: on_pause(c); break;
+    case EVENT_RESUME: c->paused = false; break;
+    case EVENT_EVICT: on_evict(c, e->spread_ns); break;
     }
+    if (e->kind >= EVENT_TICK) /* then all that the clock may ask for is looked at anew */
+        c->wake_ns = 0;
 }
 
 /* What follows from where things now stand, whichever event brought them there. */
@@ -373,11 +559,15 @@ static void settle(core *c)
         expire_due(c);
     if (c->draining)
         drain(c);
+    trim(c);
     /* A waiter whose refusal did not fit must not be granted anything after its deadline. */
     if (!c->overflowed)
         serve(c);
     if (!c->overflowed)
         dial(c);
+    tell_pause(c);
+    if (c->suspicious)
+        break_deadlock(c);
     if (due)
         c->wake_ns = next_due(c);
     if (c->overflowed)
@@ -389,7 +579,7 @@ void core_step(core *c, const event *e, uint64_t now_ns, effects *out)
     assert(now_ns >= c->now_ns);
     c->now_ns = now_ns;
     c->out = out;
-    c->overflowed = false;
+    c->overflowed = c->suspicious = false;
     out->count = 0;
     apply(c, e);
     settle(c);
@@ -401,15 +591,18 @@ void core_step(core *c, const event *e, uint64_t now_ns, effects *out)
 int core_new(const core_options *options, core **made)
 {
     assert(options->lanes >= 1 && options->max >= 1 && options->min <= options->max);
+    assert(options->slots >= options->max && options->queue_reserve < options->queue_max);
     assert(options->seed != 0);
     core *c = calloc(1, sizeof *c);
 
     if (!c)
         return WEIR_ENOMEM;
     c->options = *options;
+    c->max = options->max;
+    c->min = options->min;
     c->random = options->seed;
     c->idle = calloc(options->lanes, sizeof(connection *));
-    c->connections = calloc(options->max, sizeof *c->connections);
+    c->connections = calloc(options->slots, sizeof *c->connections);
     if (!c->idle || !c->connections || waitq_new(&c->waiters, options->lanes) < 0) {
         core_free(c);
         return WEIR_ENOMEM;
@@ -418,14 +611,16 @@ int core_new(const core_options *options, core **made)
         c->limit_ns[state] = WEIR_NEVER;
     c->limit_ns[CONNECTION_DIALING] = options->connect_timeout_ns;
     c->limit_ns[CONNECTION_IDLE] = options->idle_timeout_ns;
+    c->limit_ns[CONNECTION_LEASED] = options->leak_after_ns;
     c->limit_ns[CONNECTION_CHECKING] = options->check_timeout_ns;
     c->limit_ns[CONNECTION_RESETTING] = options->check_timeout_ns;
     c->limit_ns[CONNECTION_CANCELLING] = options->cancel_grace_ns;
     pace_init(&c->pace, options);
+    shed_init(&c->shed, options);
     c->next_lane = options->lanes - 1;
-    for (uint32_t i = options->max; i-- > 0;)
+    for (uint32_t i = options->slots; i-- > 0;)
         DL_PREPEND(c->list[CONNECTION_FREE], &c->connections[i]);
-    c->count[CONNECTION_FREE] = options->max;
+    c->count[CONNECTION_FREE] = options->slots;
     *made = c;
     return 0;
 }

@@ -117,7 +117,7 @@ typedef enum event_kind {
     EVENT_DOWN, /* connection, reason: dial failed, or lost; ignored once CLOSING, and while LEASED:
                     there the release tells, and a loss may cross a grant on its way */
     EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
-    EVENT_TICK,   /* time has passed */
+    EVENT_TICK,   /* time has passed, or more strands of a claimant wait */
     EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back */
     EVENT_RESIZE, /* max, min: from now on. What is too many is closed (SURPLUS): idle ones at once,
                      the coldest first, then dials, leased ones as they come back */

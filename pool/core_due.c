@@ -13,10 +13,43 @@ static int expiry_error(const core *c)
 
 static void expire_waiters(core *c)
 {
+    uint64_t until_ns = hopeless_until(c);
     waiter *w;
 
-    while ((w = waitq_expired(&c->waiters, c->now_ns)) && has_room(c))
+    while ((w = waitq_expired(&c->waiters, until_ns)) && has_room(c))
         refuse_waiting(c, w, expiry_error(c));
+}
+
+static void tell_leak(core *c, connection *x)
+{
+    emit_for(c, EFFECT_LEAKED, x)->waiter = x->holder;
+    c->leaked++;
+    if (!c->options.reclaim_leaked) {
+        x->leaked = true;
+        c->leaked_out++;
+        return;
+    }
+    x->holder->state = WAITER_RECLAIMED;
+    x->holder = NULL;
+    connection_retire(c, x, WEIR_RETIRE_LEAKED);
+}
+
+/* The longest leased first; each is told once. */
+static void expire_leases(core *c)
+{
+    connection *x = c->list[CONNECTION_LEASED] ? c->list[CONNECTION_LEASED]->prev : NULL;
+
+    for (uint32_t left = c->count[CONNECTION_LEASED]; left > 0; left--) {
+        connection *younger = x->prev;
+        if (c->now_ns < deadline_after(x->since_ns, c->limit_ns[CONNECTION_LEASED]))
+            return;
+        if (!x->leaked) {
+            if (!has_room_for(c, 2))
+                return;
+            tell_leak(c, x);
+        }
+        x = younger;
+    }
 }
 
 /* The last in a list is the longest in its state, and all in a state have the same limit. */
@@ -27,7 +60,7 @@ static void expire_work(core *c, connection_state state, weir_retire_reason reas
         if (c->now_ns < deadline_after(oldest->since_ns, c->limit_ns[state]) || !has_room(c))
             return;
         if (state == CONNECTION_DIALING)
-            pace_failed(&c->pace, oldest->since_ns, c->now_ns, &c->random);
+            dial_failed(c, oldest);
         connection_retire(c, oldest, reason);
     }
 }
@@ -39,8 +72,8 @@ static weir_retire_reason idle_verdict(const core *c, const connection *x)
 
     if (verdict != WEIR_RETIRE_NOT)
         return verdict;
-    if (open_count(c) > c->options.min &&
-        c->now_ns >= deadline_after(x->since_ns, c->limit_ns[CONNECTION_IDLE]))
+    if (open_count(c) > c->min &&
+        c->now_ns >= deadline_after(x->used_ns, c->limit_ns[CONNECTION_IDLE]))
         return WEIR_RETIRE_IDLE;
     return WEIR_RETIRE_NOT;
 }
@@ -55,41 +88,51 @@ static void expire_idle(core *c)
         for (x = left ? c->idle[lane]->prev : NULL; left > 0; left--, x = before) {
             before = x->prev;
             weir_retire_reason verdict = idle_verdict(c, x);
-            if (verdict == WEIR_RETIRE_NOT)
+            if (verdict == WEIR_RETIRE_NOT && c->now_ns < keepalive_due(c, x))
                 continue;
             if (!has_room(c))
                 return;
-            connection_retire(c, x, verdict);
+            if (verdict == WEIR_RETIRE_NOT)
+                connection_begin(c, x, CONNECTION_CHECKING, EFFECT_CHECK);
+            else
+                connection_retire(c, x, verdict);
         }
     }
 }
 
 void expire_due(core *c)
 {
-    expire_waiters(c);
+    pace_lift(&c->pace, c->now_ns);
+    expire_leases(c);
     expire_work(c, CONNECTION_DIALING, WEIR_RETIRE_CONNECT_TIMEOUT);
     expire_work(c, CONNECTION_CHECKING, WEIR_RETIRE_CHECK_FAILED);
     expire_work(c, CONNECTION_RESETTING, WEIR_RETIRE_DIRTY);
     expire_work(c, CONNECTION_CANCELLING, WEIR_RETIRE_CANCELLED);
     expire_idle(c);
+    expire_waiters(c); /* last: they may just have lost their last hope */
+}
+
+static uint64_t connection_due(const core *c, const connection *x)
+{
+    if (x->state == CONNECTION_IDLE)
+        return idle_due(c, x, open_count(c) <= c->min);
+    return x->leaked ? WEIR_NEVER : deadline_after(x->since_ns, c->limit_ns[x->state]);
 }
 
 uint64_t next_due(const core *c)
 {
     uint64_t due_ns = waitq_deadline(&c->waiters);
+    const waiter *patient = waitq_first_patient(&c->waiters);
 
-    for (uint32_t i = 0; i < c->options.max; i++) {
-        const connection *x = &c->connections[i];
-        bool surplus = open_count(c) > c->options.min;
-        uint64_t at_ns = deadline_after(x->since_ns, c->limit_ns[x->state]);
-
-        if (x->state == CONNECTION_IDLE && !surplus)
-            at_ns = WEIR_NEVER;
-        if (x->state == CONNECTION_IDLE && x->expires_ns < at_ns)
-            at_ns = x->expires_ns;
+    for (uint32_t i = 0; i < c->options.slots; i++) {
+        uint64_t at_ns = connection_due(c, &c->connections[i]);
         if (at_ns < due_ns)
             due_ns = at_ns;
     }
+    if (patient && shed_at(&c->shed, patient->since_ns) < due_ns)
+        due_ns = shed_at(&c->shed, patient->since_ns);
+    if (c->pace.lift_ns < due_ns)
+        due_ns = c->pace.lift_ns;
     if (dial_wanted(c) && c->pace.not_before_ns < due_ns)
         due_ns = c->pace.not_before_ns;
     return due_ns;

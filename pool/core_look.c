@@ -21,10 +21,22 @@ const char *connection_state_name(connection_state state)
 void core_look(const core *c, core_view *view)
 {
     *view = (core_view){
-        .size = c->options.max - c->count[CONNECTION_FREE],
+        .size = c->options.slots - c->count[CONNECTION_FREE],
         .waiting = c->waiters.count,
         .failures = c->pace.failures,
+        .max = c->max,
+        .min = c->min,
+        .ceiling = size_limit(c),
+        .not_before_ns = c->pace.not_before_ns,
+        .use_ns = c->use_ns,
+        .dial_ns = c->dial_ns,
+        .leaked = c->leaked,
+        .leaked_out = c->leaked_out,
+        .quarantine_ended = c->quarantine_ended,
+        .quarantine_failed = c->quarantine_failed,
         .draining = c->draining,
+        .paused = c->paused,
+        .shedding = c->shed.active,
     };
     for (int state = 0; state < CONNECTION_STATE_COUNT; state++)
         view->count[state] = c->count[state];
@@ -32,7 +44,7 @@ void core_look(const core *c, core_view *view)
 
 void core_look_at(const core *c, uint32_t index, core_connection_view *view)
 {
-    assert(index < c->options.max);
+    assert(index < c->options.slots);
     const connection *x = &c->connections[index];
 
     *view = (core_connection_view){
@@ -58,6 +70,7 @@ static void check_connection(const core *c, const connection *x, uint64_t now_ns
     must(x->lane < c->options.lanes);
     must(x->since_ns <= now_ns);
     must((x->holder != NULL) == (x->state == CONNECTION_LEASED));
+    must(!x->leaked || x->holder);
     if (!x->holder)
         return;
     must(x->holder->state == WAITER_GRANTED);
@@ -69,14 +82,15 @@ static uint32_t check_list(const core *c, const connection *list, connection_sta
                            uint64_t now_ns)
 {
     uint32_t length = 0;
-    uint64_t since_ns = WEIR_NEVER;
+    uint64_t latest_ns = WEIR_NEVER;
 
     for (const connection *x = list; x; x = x->next) {
+        uint64_t order_ns = state == CONNECTION_IDLE ? x->used_ns : x->since_ns;
         must(x->state == state);
-        must(x->since_ns <= since_ns);
-        must(length++ < c->options.max);
+        must(order_ns <= latest_ns);
+        must(length++ < c->options.slots);
         must(!x->next || x->next->prev == x);
-        since_ns = x->since_ns;
+        latest_ns = order_ns;
         check_connection(c, x, now_ns);
     }
     return length;
@@ -96,7 +110,7 @@ static void check_lists(const core *c, uint64_t now_ns)
         must(length == c->count[state]);
         total += length;
     }
-    must(total == c->options.max);
+    must(total == c->options.slots);
 }
 
 static void check_waiters(const core *c)
@@ -127,22 +141,24 @@ static void check_waiters(const core *c)
 static void check_nothing_left(const core *c)
 {
     const connection *x;
+    bool served = c->waiters.count == 0 || c->paused;
 
     for (uint32_t lane = 0; lane < c->options.lanes; lane++)
         DL_FOREACH (c->idle[lane], x)
-            must(c->waiters.count == 0 || (is_stale(c, x) && supply_count(c) >= c->waiters.count));
+            must(served || (is_stale(c, x) && supply_count(c) >= c->waiters.count));
     must(!dial_wanted(c) || c->now_ns < c->pace.not_before_ns);
+    must(open_count(c) <= c->max || c->count[CONNECTION_IDLE] + c->count[CONNECTION_DIALING] == 0);
     if (!c->draining)
         return;
     must(c->waiters.count == 0 && c->count[CONNECTION_IDLE] == 0);
     must(c->count[CONNECTION_DIALING] == 0 && c->count[CONNECTION_CHECKING] == 0);
-    must(c->drained == (c->count[CONNECTION_FREE] == c->options.max));
+    must(c->drained == (c->count[CONNECTION_FREE] == c->options.slots));
 }
 
 void core_check(const core *c, uint64_t now_ns)
 {
     must(now_ns >= c->now_ns);
-    must(c->pace.window >= 1 && c->pace.window <= c->options.max);
+    must(c->pace.window >= 1 && c->pace.window <= c->options.slots);
     check_lists(c, now_ns);
     check_waiters(c);
     if (c->overflowed) {

@@ -23,14 +23,25 @@ typedef struct pace {
     uint32_t doublings;     /* of the pause's bound */
     uint32_t window;        /* dials at once */
     uint32_t window_max;
+    uint32_t ceiling; /* connections the server has room for; UINT32_MAX: not known to be bounded */
+    uint64_t lift_ns; /* one more is tried then; WEIR_NEVER: when a dial has succeeded */
+    uint64_t full_pause_ns;
 } pace;
 
 void pace_init(pace *p, const core_options *options);
-void pace_succeeded(pace *p);
+/* The first of a round of dials is about to begin. */
+void pace_round(pace *p);
+/* A dial succeeded; with it so many connections are open. */
+void pace_succeeded(pace *p, uint32_t open);
 
 /* A dial begun at `begun_ns` failed. Of dials begun before the pause, only the first failure
  * counts: the others are news of the same trouble. `random` is the state of the generator. */
 void pace_failed(pace *p, uint64_t begun_ns, uint64_t now_ns, uint64_t *random);
+
+/* The server had no room for one more than `open` connections. */
+void pace_full(pace *p, uint32_t open, uint64_t now_ns, uint64_t *random);
+/* Tries one above the ceiling, if it is time. */
+void pace_lift(pace *p, uint64_t now_ns);
 
 /* A number from 0 to `bound`, both included. xorshift64* (Vigna, 2016); `*random` is not 0. */
 uint64_t random_up_to(uint64_t *random, uint64_t bound);

@@ -209,16 +209,26 @@ static uint64_t seed_of(const weir_pool_options *options)
 
 static core_options rules(const weir_pool_options *o, uint32_t lanes)
 {
+    uint32_t max = (uint32_t)or_default(o->max, 10);
+    uint32_t queue_max = (uint32_t)or_default(o->queue_max, 1024);
     return (core_options){
         .lanes = lanes,
-        .max = (uint32_t)or_default(o->max, 10),
+        .slots = (uint32_t)or_default(o->max_limit, max > 100 ? max : 100),
+        .max = max,
         .min = o->min,
-        .queue_max = (uint32_t)or_default(o->queue_max, 1024),
+        .queue_max = queue_max,
+        .queue_reserve = (uint32_t)or_default(o->queue_reserve, queue_max / 16),
         .connect_timeout_ns = or_default(o->connect_timeout_ns, WEIR_S(5)),
         .validate_after_ns = or_default(o->validate_after_ns, WEIR_S(30)),
         .check_timeout_ns = or_default(o->check_timeout_ns, WEIR_S(1)),
         .idle_timeout_ns = or_default(o->idle_timeout_ns, WEIR_S(600)),
         .max_lifetime_ns = or_default(o->max_lifetime_ns, WEIR_S(1800)),
+        .keepalive_ns = or_default(o->keepalive_ns, WEIR_S(120)),
+        .leak_after_ns = or_default(o->leak_after_ns, WEIR_S(30)),
+        .reclaim_leaked = o->reclaim_leaked,
+        .shed_target_ns = or_default(o->shed_target_ns, WEIR_MS(200)),
+        .shed_interval_ns = or_default(o->shed_interval_ns, WEIR_S(1)),
+        .full_pause_ns = WEIR_S(2),
         .cancel_grace_ns = or_default(o->cancel_grace_ns, WEIR_S(5)),
         .backoff_base_ns = or_default(o->backoff_base_ns, WEIR_MS(20)),
         .backoff_max_ns = or_default(o->backoff_max_ns, WEIR_MS(500)),
@@ -246,6 +256,12 @@ static int check_options(const core_options *o, weir_error *why)
         message = "max is larger than any server takes";
     else if (o->min > o->max)
         message = "min is larger than max";
+    else if (o->slots < o->max)
+        message = "max_limit is smaller than max";
+    else if (o->slots > MAX_CONNECTIONS)
+        message = "max_limit is larger than any server takes";
+    else if (o->queue_reserve >= o->queue_max)
+        message = "queue_reserve leaves no place in the queue for others";
     return message ? refuse_options(message, why) : 0;
 }
 
@@ -258,14 +274,14 @@ static void lane_starts(weir_job *job)
 static int make_parts(weir_pool *pool, const core_options *o)
 {
     pool->lanes = calloc(pool->lane_count, sizeof *pool->lanes);
-    pool->connections = calloc(o->max, sizeof *pool->connections);
+    pool->connections = calloc(o->slots, sizeof *pool->connections);
     if (!pool->lanes || !pool->connections)
         return WEIR_ENOMEM;
     for (uint32_t i = 0; i < pool->lane_count; i++) {
         pool->lanes[i].pool = pool;
         pool->lanes[i].armed_ns = WEIR_NEVER;
     }
-    for (uint32_t i = 0; i < o->max; i++) {
+    for (uint32_t i = 0; i < o->slots; i++) {
         weir_connection *c = &pool->connections[i];
         c->pool = pool;
         c->index = i;
@@ -280,7 +296,7 @@ static int make_parts(weir_pool *pool, const core_options *o)
 void pool_free(weir_pool *pool)
 {
     if (pool->connections)
-        for (uint32_t i = 0; i < pool->max; i++)
+        for (uint32_t i = 0; i < pool->slots; i++)
             free(pool->connections[i].state);
     free(pool->connections);
     free(pool->lanes);
@@ -309,6 +325,7 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
     pool->runtime = runtime;
     pool->driver = options->driver ? options->driver : weir_postgres();
     pool->max = o.max;
+    pool->slots = o.slots;
     pool->lane_count = o.lanes;
     pool->on_event = options->on_event;
     pool->on_event_arg = options->on_event_arg;

@@ -68,6 +68,7 @@ struct weir_pool {
     void *driver_pool;
     char name[WEIR_LABEL_MAX];
     uint32_t max;
+    uint32_t slots; /* the most that max can ever be set to */
     void (*on_event)(void *arg, const weir_event *event);
     void *on_event_arg;
     uint32_t lane_count;

@@ -104,7 +104,7 @@ uint32_t weir_pool_leases(weir_pool *pool, weir_lease_info *leases, uint32_t cap
     uint32_t count = 0;
     pthread_mutex_lock(&pool->lock);
     uint64_t now_ns = weir_now();
-    for (uint32_t i = 0; i < pool->max; i++) {
+    for (uint32_t i = 0; i < pool->slots; i++) {
         const weir_lease *lease = pool->connections[i].lease;
         if (!lease)
             continue;
@@ -121,7 +121,7 @@ uint32_t weir_pool_connections(weir_pool *pool, weir_connection_info *connection
     uint32_t count = 0;
     pthread_mutex_lock(&pool->lock);
     uint64_t now_ns = weir_now();
-    for (uint32_t i = 0; i < pool->max && count < capacity; i++) {
+    for (uint32_t i = 0; i < pool->slots && count < capacity; i++) {
         const weir_connection *c = &pool->connections[i];
         core_connection_view view;
         core_look_at(pool->core, i, &view);

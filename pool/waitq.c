@@ -2,6 +2,7 @@
 #include "waitq.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -28,6 +29,8 @@ void waitq_push(waitq *q, waiter *w)
     DL_APPEND2(q->of_lane[w->lane], w, lane_prev, lane_next);
     heap_insert(&q->by_deadline, &w->by_deadline, w->deadline_ns);
     q->count++;
+    if (w->claimant)
+        atomic_fetch_add_explicit(&w->claimant->waiting, 1, memory_order_relaxed);
 }
 
 void waitq_remove(waitq *q, waiter *w)
@@ -37,6 +40,8 @@ void waitq_remove(waitq *q, waiter *w)
     DL_DELETE2(q->of_lane[w->lane], w, lane_prev, lane_next);
     heap_remove(&q->by_deadline, &w->by_deadline);
     q->count--;
+    if (w->claimant)
+        atomic_fetch_sub_explicit(&w->claimant->waiting, 1, memory_order_relaxed);
 }
 
 uint64_t waitq_deadline(const waitq *q)
@@ -53,6 +58,15 @@ waiter *waitq_expired(const waitq *q, uint64_t now_ns)
     if (!first || first->key > now_ns)
         return NULL;
     return weir_container(first, waiter, by_deadline);
+}
+
+waiter *waitq_first_patient(const waitq *q)
+{
+    waiter *w = q->first;
+
+    while (w && w->urgent)
+        w = w->next;
+    return w;
 }
 
 waiter *waitq_at(const waitq *q, uint32_t ahead)

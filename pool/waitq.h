@@ -24,6 +24,9 @@ uint64_t waitq_deadline(const waitq *q);
 /* The first waiter whose deadline has passed, or NULL. */
 waiter *waitq_expired(const waitq *q, uint64_t now_ns);
 
+/* The longest waiting that is not urgent, or NULL. */
+waiter *waitq_first_patient(const waitq *q);
+
 /* The waiter that `ahead` others are ahead of. */
 waiter *waitq_at(const waitq *q, uint32_t ahead);
 

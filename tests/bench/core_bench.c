@@ -30,9 +30,16 @@ static core *warm_core(effects *out)
 {
     core_options options = {
         .lanes = 1,
+        .slots = 100,
         .max = 10,
         .min = 10,
         .queue_max = 1024,
+        .queue_reserve = 64,
+        .keepalive_ns = WEIR_S(120),
+        .leak_after_ns = WEIR_S(30),
+        .shed_target_ns = WEIR_MS(200),
+        .shed_interval_ns = WEIR_S(1),
+        .full_pause_ns = WEIR_S(2),
         .connect_timeout_ns = WEIR_S(5),
         .validate_after_ns = WEIR_S(30),
         .check_timeout_ns = WEIR_S(1),

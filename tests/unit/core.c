@@ -22,8 +22,14 @@ static core_options plain_options(void)
 {
     return (core_options){
         .lanes = 1,
+        .slots = 20,
         .max = 1,
         .queue_max = 100,
+        .keepalive_ns = WEIR_NEVER,
+        .leak_after_ns = WEIR_NEVER,
+        .shed_target_ns = WEIR_NEVER,
+        .shed_interval_ns = WEIR_S(1),
+        .full_pause_ns = WEIR_S(2),
         .connect_timeout_ns = WEIR_S(5),
         .validate_after_ns = WEIR_S(30),
         .check_timeout_ns = WEIR_S(1),
