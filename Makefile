@@ -41,7 +41,8 @@ SIM_SRC     := $(wildcard tests/sim/*.c)
 INTEGRATION_SRC := $(wildcard tests/integration/*.c)
 BENCH_SRC   := $(wildcard tests/bench/*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/*.c)
-TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+EXAMPLE_SRC := $(wildcard tests/examples/*.c)
+TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(EXAMPLE_SRC)
 # All of the service but its main(), which unit tests link too.
 PARTS_SRC   := $(filter-out service/main.c,$(SERVICE_SRC))
 ALL_SRC     := $(POOL_SRC) $(API_SRC) $(SERVICE_SRC) $(SUPPORT_SRC) $(TEST_SRC)
@@ -215,6 +216,24 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libsupport.a $(HOUSE)
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(HOUSE)
 	$(say)$(link) -fsanitize=fuzzer $(LIBS)
+
+# As a user builds them: the public header alone, and one of the libraries.
+EXAMPLES := $(call programs,$(EXAMPLE_SRC)) $(addsuffix -shared,$(call programs,$(EXAMPLE_SRC)))
+EXAMPLE_FLAGS = $(filter-out -Ipool,$(CFLAGS_ALL)) -I$(BUILD)/include $(LDFLAGS_ALL)
+
+$(BUILD)/include/weir.h: pool/weir.h
+	@mkdir -p $(@D) && cp $< $@
+
+$(BUILD)/tests/examples/%: tests/examples/%.c $(BUILD)/include/weir.h $(BUILD)/libweir.a
+	@mkdir -p $(@D)
+	$(say)$(CC) $(EXAMPLE_FLAGS) $< $(BUILD)/libweir.a -o $@ $(LIBS_POOL) $(TEST_LIBS)
+
+$(BUILD)/tests/examples/%-shared: tests/examples/%.c $(BUILD)/include/weir.h $(BUILD)/libweir.so
+	@mkdir -p $(@D)
+	$(say)$(CC) $(EXAMPLE_FLAGS) $< -L$(BUILD) -lweir -Wl,-rpath,'$$ORIGIN/../..' -o $@ \
+	    $(shell pkg-config --libs libuv) $(TEST_LIBS)
+
+$(BUILD)/tests/integration/examples: $(EXAMPLES)
 
 .SECONDARY: $(call objects,$(TEST_SRC))
 
