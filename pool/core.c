@@ -213,7 +213,7 @@ static void serve(core *c)
         shed_waiters(c);
         if (c->waiters.count == 0)
             shed_rest(&c->shed);
-        if (c->waiters.count == 0 || c->count[CONNECTION_IDLE] == 0 || !has_room(c))
+        if (c->waiters.count == 0 || c->count[CONNECTION_IDLE] == 0 || c->paused || !has_room(c))
             return;
         connection *x = idle_for(c, c->waiters.first->lane);
         weir_retire_reason verdict = keep_verdict(c, x);

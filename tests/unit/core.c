@@ -1,159 +1,5 @@
 /* core.c: the pool's rules, one by one. */
-#include "core.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-/* A core with a clock, and the effects of its last step. */
-typedef struct bench {
-    core_options options;
-    core *core;
-    uint64_t now_ns;
-    effects out;
-} bench;
-
-static core_options plain_options(void)
-{
-    return (core_options){
-        .lanes = 1,
-        .slots = 20,
-        .max = 1,
-        .queue_max = 100,
-        .keepalive_ns = WEIR_NEVER,
-        .leak_after_ns = WEIR_NEVER,
-        .shed_target_ns = WEIR_NEVER,
-        .shed_interval_ns = WEIR_S(1),
-        .full_pause_ns = WEIR_S(2),
-        .connect_timeout_ns = WEIR_S(5),
-        .validate_after_ns = WEIR_S(30),
-        .check_timeout_ns = WEIR_S(1),
-        .idle_timeout_ns = WEIR_S(600),
-        .max_lifetime_ns = WEIR_S(1800),
-        .cancel_grace_ns = WEIR_S(4),
-        .backoff_base_ns = WEIR_MS(20),
-        .backoff_max_ns = WEIR_MS(500),
-        .affinity_ns = WEIR_MS(2),
-        .seed = 7,
-    };
-}
-
-static void open_core(bench *b)
-{
-    assert_int_equal(core_new(&b->options, &b->core), 0);
-    b->now_ns = WEIR_S(1);
-}
-
-static int set_up(void **state)
-{
-    bench *b = calloc(1, sizeof *b);
-
-    if (!b)
-        return -1;
-    b->options = plain_options();
-    *state = b;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    bench *b = *state;
-
-    core_free(b->core);
-    free(b);
-    return 0;
-}
-
-static void step(bench *b, event e)
-{
-    core_step(b->core, &e, b->now_ns, &b->out);
-    core_check(b->core, b->now_ns);
-}
-
-static void take(bench *b, waiter *w)
-{
-    if (w->deadline_ns == 0)
-        w->deadline_ns = WEIR_NEVER;
-    step(b, (event){.kind = EVENT_TAKE, .waiter = w});
-}
-
-static void release(bench *b, waiter *w, release_condition condition)
-{
-    step(b, (event){.kind = EVENT_RELEASE, .waiter = w, .condition = condition});
-}
-
-static void tell(bench *b, event_kind kind, uint32_t connection)
-{
-    step(b, (event){.kind = kind, .connection = connection});
-}
-
-static void tick(bench *b)
-{
-    step(b, (event){.kind = EVENT_TICK});
-}
-
-static void tick_after(bench *b, uint64_t later_ns)
-{
-    b->now_ns += later_ns;
-    tick(b);
-}
-
-/* The first effect of a kind in the last step, or NULL. */
-static const effect *find(const bench *b, effect_kind kind)
-{
-    for (uint32_t i = 0; i < b->out.count; i++)
-        if (b->out.item[i].kind == kind)
-            return &b->out.item[i];
-    return NULL;
-}
-
-static const effect *find_sure(const bench *b, effect_kind kind)
-{
-    const effect *f = find(b, kind);
-
-    assert_non_null(f);
-    return f;
-}
-
-static void assert_granted(const bench *b, const waiter *w)
-{
-    assert_ptr_equal(find_sure(b, EFFECT_GRANT)->waiter, w);
-}
-
-static void assert_refused(const bench *b, const waiter *w, int error)
-{
-    assert_ptr_equal(find_sure(b, EFFECT_REFUSE)->waiter, w);
-    assert_int_equal(find(b, EFFECT_REFUSE)->error, error);
-}
-
-static void assert_closed_for(const bench *b, weir_retire_reason reason)
-{
-    assert_int_equal(find_sure(b, EFFECT_CLOSE)->reason, reason);
-}
-
-/* Opens a core with `n` connections of lane `lane` up and idle, opened in the order of their
- * numbers. */
-static void open_idle(bench *b, uint32_t n, uint32_t lane)
-{
-    waiter w[16] = {0};
-
-    open_core(b);
-    for (uint32_t i = 0; i < n; i++) {
-        w[i].lane = lane;
-        take(b, &w[i]);
-        tell(b, EVENT_UP, i);
-        assert_int_equal(w[i].connection, i);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        b->now_ns++;
-        release(b, &w[i], RELEASE_CLEAN);
-    }
-}
+#include "../support/core_stand.h"
 
 /* ---- Take and release ---- */
 
@@ -514,13 +360,29 @@ static void after_trouble_one_probes_then_more_and_more(void **state)
     open_core(b);
     for (int i = 0; i < 16; i++)
         take(b, &w[i]);
-    assert_int_equal(dialing(b), 16);
+    assert_int_equal(dialing(b), 2);
     end_dials(b, EVENT_DOWN);
     assert_int_equal(dialing(b), 0);
     b->now_ns = b->out.wake_ns;
     tick(b);
     assert_int_equal(dialing(b), 1);
     end_dials(b, EVENT_UP);
+    assert_int_equal(dialing(b), 2);
+    end_dials(b, EVENT_UP);
+    assert_int_equal(dialing(b), 4);
+    end_dials(b, EVENT_UP);
+    assert_int_equal(dialing(b), 8);
+}
+
+static void a_cold_pool_begins_with_two_dials_at_once(void **state)
+{
+    bench *b = *state;
+    waiter w[16] = {0};
+
+    b->options.max = 16;
+    open_core(b);
+    for (int i = 0; i < 16; i++)
+        take(b, &w[i]);
     assert_int_equal(dialing(b), 2);
     end_dials(b, EVENT_UP);
     assert_int_equal(dialing(b), 4);
@@ -593,8 +455,10 @@ static void dials_for_min_are_spread_over_lanes(void **state)
     b->options.lanes = b->options.max = b->options.min = 3;
     open_core(b);
     tick(b);
-    for (uint32_t i = 0; i < 3; i++)
-        assert_int_equal(b->out.item[i].lane, i);
+    assert_int_equal(b->out.item[0].lane, 0);
+    assert_int_equal(b->out.item[1].lane, 1);
+    tell(b, EVENT_UP, 0);
+    assert_int_equal(find_sure(b, EFFECT_DIAL)->lane, 2);
 }
 
 /* ---- Checks ---- */
@@ -821,7 +685,8 @@ static void lifetimes_end_at_different_times(void **state)
     b->options.idle_timeout_ns = WEIR_NEVER;
     open_core(b);
     tick(b);
-    end_dials(b, EVENT_UP);
+    for (int rounds = 0; rounds < 4; rounds++)
+        end_dials(b, EVENT_UP);
     tick(b);
     b->now_ns = b->out.wake_ns;
     tick(b);
@@ -894,8 +759,6 @@ static void more_than_fits_is_done_in_the_next_ticks(void **state)
     assert_int_equal(ticks, 2);
 }
 
-#define behaviour(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -922,6 +785,7 @@ int main(void)
         behaviour(pauses_grow_to_their_bound),
         behaviour(a_success_ends_the_trouble),
         behaviour(after_trouble_one_probes_then_more_and_more),
+        behaviour(a_cold_pool_begins_with_two_dials_at_once),
         behaviour(many_dials_failing_at_once_are_one_trouble),
         behaviour(a_dial_that_takes_too_long_is_given_up),
         behaviour(a_freed_slot_is_dialled_for_who_waits),
