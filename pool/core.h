@@ -221,6 +221,9 @@ typedef struct core_connection_view {
 
 void core_look_at(const core *c, uint32_t connection, core_connection_view *view);
 
+/* Who has waited longest, the others after it by `next`; NULL when nobody waits. */
+const waiter *core_first_waiter(const core *c);
+
 /* Checks every invariant that the core can see by itself, and aborts with a message at the first
  * that fails. O(size). For tests and simulation. */
 void core_check(const core *c, uint64_t now_ns);

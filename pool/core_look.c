@@ -56,6 +56,11 @@ void core_look_at(const core *c, uint32_t index, core_connection_view *view)
     };
 }
 
+const waiter *core_first_waiter(const core *c)
+{
+    return c->waiters.first;
+}
+
 /* ---- Invariants ---- */
 
 static void fail(const char *what, int line)
