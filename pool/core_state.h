@@ -115,6 +115,7 @@ static inline uint64_t idle_due(const core *c, const connection *x, bool needed)
 /* Asked before each effect but the first of a step; once it says no, the step is overflowed. */
 bool has_room(core *c);
 bool has_room_for(core *c, uint32_t more);
+effect *emit(core *c, effect_kind kind);
 effect *emit_for(core *c, effect_kind kind, const connection *x);
 void connection_begin(core *c, connection *x, connection_state work, effect_kind kind);
 void connection_retire(core *c, connection *x, weir_retire_reason reason);
@@ -126,6 +127,17 @@ weir_retire_reason keep_verdict(const core *c, const connection *x);
 /* Until when nobody can be given a connection, because the server cannot be reached; now when that
  * is not known. */
 uint64_t hopeless_until(const core *c);
+
+/* ---- core_control.c ---- */
+
+void on_resize(core *c, uint32_t max, uint32_t min);
+void on_pause(core *c);
+void on_evict(core *c, uint64_t spread_ns);
+void on_drain(core *c);
+/* What follows from them, in every step. */
+void trim(core *c);
+void tell_pause(core *c);
+void drain(core *c);
 
 /* ---- core_deadlock.c ---- */
 
