@@ -1,0 +1,28 @@
+/* erlang.c: how likely a take has to wait, with so many connections: Erlang's formulas. */
+#include "erlang.h"
+
+#include <math.h>
+
+double erlang_b_next(double blocked, double load, uint32_t connections)
+{
+    return load * blocked / (connections + load * blocked);
+}
+
+double erlang_c_of_b(double blocked, double load, uint32_t connections)
+{
+    double idle = 1 - load / connections;
+    return idle > 0 ? blocked / (idle + (1 - idle) * blocked) : 1;
+}
+
+double erlang_c(double load, uint32_t connections)
+{
+    double blocked = 1;
+    for (uint32_t i = 1; i <= connections; i++)
+        blocked = erlang_b_next(blocked, load, i);
+    return erlang_c_of_b(blocked, load, connections);
+}
+
+double erlang_late(double c, double load, uint32_t connections, double wait)
+{
+    return load < connections ? c * exp(-(connections - load) * wait) : 1;
+}

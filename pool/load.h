@@ -1,0 +1,73 @@
+/* load.h: what was asked of a pool in the last minutes, in spans of ten seconds.
+ *
+ * Kept under the pool's lock. Beside counts it adds up for how long connections were out, up to
+ * each change of how many are, so that leases which have not ended yet are in the figures too. */
+#ifndef WEIR_LOAD_H
+#define WEIR_LOAD_H
+
+#include "weir.h"
+
+#define LOAD_SPANS   30
+#define LOAD_SPAN_NS WEIR_S(10)
+
+typedef struct load_span {
+    uint64_t length_ns; /* LOAD_SPAN_NS, but for the present one */
+    uint64_t takes;     /* refused ones included */
+    uint64_t refused;
+    uint64_t ended;   /* leases */
+    uint64_t busy_ns; /* for so long connections were out on lease, added up */
+} load_span;
+
+typedef struct load {
+    uint64_t began_ns;   /* the present span */
+    uint64_t counted_ns; /* busy time is counted until then */
+    uint32_t out;        /* leases */
+    uint32_t present;    /* which span */
+    uint32_t count;      /* spans there are, the present one included */
+    load_span spans[LOAD_SPANS];
+} load;
+
+void load_begin(load *l, uint64_t now_ns);
+
+/* The present span is over: goes on to the one that `now_ns` is in. */
+void load_turn(load *l, uint64_t now_ns);
+
+/* Counts busy time until now; the present span after that. */
+static inline load_span *load_until(load *l, uint64_t now_ns)
+{
+    if (now_ns - l->began_ns >= LOAD_SPAN_NS)
+        load_turn(l, now_ns);
+    load_span *present = &l->spans[l->present];
+    present->busy_ns += l->out * (now_ns - l->counted_ns);
+    l->counted_ns = now_ns;
+    return present;
+}
+
+/* Somebody asked for a lease; one was granted, refused, given back. */
+static inline void load_taken(load *l, uint64_t now_ns)
+{
+    load_until(l, now_ns)->takes++;
+}
+
+static inline void load_granted(load *l, uint64_t now_ns)
+{
+    load_until(l, now_ns);
+    l->out++;
+}
+
+static inline void load_refused(load *l, uint64_t now_ns)
+{
+    load_until(l, now_ns)->refused++;
+}
+
+static inline void load_ended(load *l, uint64_t now_ns)
+{
+    load_until(l, now_ns)->ended++;
+    l->out--;
+}
+
+/* Copies the spans until now, oldest first, into `spans` (LOAD_SPANS of them); returns how many.
+ * The present one is joined to the one before it, as it may be too short to mean anything. */
+uint32_t load_read(const load *l, uint64_t now_ns, load_span *spans);
+
+#endif
