@@ -53,7 +53,9 @@ static void close_down(weir_connection *c)
 {
     if (!c->opened_ns) {
         if (c->retiring == WEIR_RETIRE_CONNECT_TIMEOUT) {
+            weir_error before = c->error; /* how far the driver had come */
             c->error = (weir_error){.code = WEIR_ECONNECT, .retryable = true};
+            memcpy(c->error.detail, before.message, sizeof c->error.detail);
             snprintf(c->error.message, sizeof c->error.message,
                      "no answer from the server within %.1f s",
                      (double)(weir_now() - c->dialed_ns) / 1e9);
