@@ -27,14 +27,24 @@ static void dial(weir_connection *c)
     dial_begin(s);
 }
 
+/* The server would not notice that nobody waits any more. */
+static bool runs_for_nobody(const session *s)
+{
+    switch (s->activity) {
+    case ACTIVITY_GREET:
+    case ACTIVITY_OPERATION:
+    case ACTIVITY_DRAIN:
+    case ACTIVITY_RESET: return true;
+    default: return false;
+    }
+}
+
 static void close_connection(weir_connection *c)
 {
     session *s = session_of(c);
     dial_abandon(s);
     watch_close(s->watch);
-    if (s->activity == ACTIVITY_OPERATION) /* the server would go on for nobody */
-        canceller_start(s->canceller);
-    canceller_leave(s->canceller);
+    canceller_leave(s->canceller, runs_for_nobody(s));
     flight_clear(s);
     statements_clear(&s->statements);
     PQfinish(s->pg);
@@ -76,8 +86,9 @@ static void cancel(weir_connection *c)
 static release_condition condition(const weir_connection *c, weir_retire_reason *reason)
 {
     const session *s = session_of(c);
-    if (s->fate != WEIR_RETIRE_NOT) {
-        *reason = s->fate;
+    weir_retire_reason verdict = session_verdict(s);
+    if (verdict != WEIR_RETIRE_NOT) {
+        *reason = verdict;
         return RELEASE_BROKEN;
     }
     if (PQstatus(s->pg) != CONNECTION_OK) {

@@ -8,6 +8,7 @@
 #define WEIR_POSTGRES_H
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <uv.h>
 
 #include "driver.h"
@@ -31,17 +32,34 @@ typedef struct server_host {
     char *name, *address, *port; /* as in libpq's host, hostaddr and port; "" when not given */
 } server_host;
 
+/* An address that swallows a dial until the pool's timeout would swallow the next one too. */
+typedef struct silent_address {
+    uint64_t id;
+    uint64_t until_ns; /* tried last until then */
+} silent_address;
+#define SILENT_MAX 16
+
+/* What `clean` and `clean_all` begin with: to be skipped outside a transaction, where it would make
+ * the server warn. */
+#define ROLLBACK "ROLLBACK; "
+
 typedef struct server_options {
     char *conninfo;      /* as given, "" for libpq's environment; holds the password */
     char *settings;      /* libpq's `options`: the user's own, then ours */
     server_host *hosts;  /* in the order given */
     uint32_t host_count; /* at least 1 */
     uint32_t statements_max;
-    /* A host that swallows a dial until the pool's timeout would swallow the next one too: for a
-     * while, later dials begin behind it. */
-    atomic_uint skip; /* of all addresses, in order, around the end */
-    _Atomic uint64_t skip_until_ns;
-    bool wants_primary; /* target_session_attrs asks for a server that can be written to */
+    bool random_hosts;
+    bool wants_primary;  /* target_session_attrs asks for a server that is no standby */
+    bool wants_writes;   /* and whose sessions may write */
+    char *on_connect;    /* NULL: none */
+    char *clean;         /* ROLLBACK, all that undoes what a lease has changed, and on_connect */
+    char *clean_all;     /* the same, and no prepared statement stays */
+    uint64_t max_lag_ns; /* WEIR_NEVER: not asked */
+
+    pthread_mutex_t lock; /* guards all below */
+    silent_address silent[SILENT_MAX];
+    uint64_t random; /* never 0 */
 } server_options;
 
 /* WEIR_EINVAL with `why` filled in, never with a password in it; WEIR_ENOMEM. */
@@ -92,6 +110,8 @@ const prepared *statements_doomed(const statements *all, const prepared *p);
 typedef enum activity {
     ACTIVITY_NONE,
     ACTIVITY_DIAL,
+    ACTIVITY_GREET,   /* on_connect, while it is dialled */
+    ACTIVITY_MEASURE, /* how far it is behind, while it is dialled */
     ACTIVITY_OPERATION,
     ACTIVITY_DRAIN, /* of an operation given up */
     ACTIVITY_CHECK,
@@ -101,6 +121,7 @@ typedef enum activity {
 /* What has been sent and is to be answered, in this order. */
 typedef enum step {
     STEP_SIMPLE,  /* a string of the simple protocol, with any number of results */
+    STEP_LAG,     /* of the simple protocol, too: one value */
     STEP_CLOSE,   /* of the oldest doomed statement */
     STEP_MODE,    /* read-only or read-write by default from now on */
     STEP_GUARD,   /* read-only for this transaction, should STEP_MODE have failed */
@@ -122,6 +143,7 @@ typedef struct flight {
     prepared *making;  /* by STEP_PREPARE; NULL for the unnamed statement */
     prepared *used;    /* a known one that is executed; NULL: none */
     PGresult *result;  /* of STEP_EXECUTE or STEP_DESCRIBE */
+    uint64_t lag_ns;   /* by STEP_LAG */
     weir_error error;  /* the first */
 } flight;
 
@@ -129,6 +151,7 @@ typedef enum session_mode { MODE_UNKNOWN, MODE_READ_WRITE, MODE_READ_ONLY } sess
 
 typedef struct canceller canceller;
 typedef struct resolution resolution;
+typedef struct route route;
 
 typedef struct session {
     weir_connection *c;
@@ -137,7 +160,7 @@ typedef struct session {
     watch *watch;
     activity activity;
     resolution *resolution; /* while names are looked up */
-    uint32_t skipped;       /* of the addresses, in this dial */
+    route *route;           /* while it is dialled */
     canceller *canceller;
     flight flight;
     statements statements;
@@ -147,8 +170,10 @@ typedef struct session {
     bool reads_only; /* from the start, by the server's or the user's own setting: it stays so */
     bool retried;    /* the operation, with its statement prepared anew */
     bool dirty;      /* session state may have been changed */
-    bool statements_stale; /* somebody closed or made statements beside us */
-    bool settling;         /* the pool waits for the quarantine's end */
+    bool greeting_prepares; /* on_connect makes statements: none may be left when it runs again */
+    bool demoted;           /* cannot be written to any more, which is what it is for */
+    bool statements_stale;  /* somebody closed or made statements beside us */
+    bool settling;          /* the pool waits for the quarantine's end */
 } session;
 
 static inline session *session_of(const weir_connection *c)
@@ -156,18 +181,43 @@ static inline session *session_of(const weir_connection *c)
     return c->state;
 }
 
-/* ---- Names (postgres_lookup.c) ---- */
+/* ---- Where a dial may go (postgres_route.c) ---- */
+
+/* One address. */
+typedef struct route_stop {
+    const server_host *host;
+    char address[64]; /* "": the host's name says it all */
+    uint64_t silent_until_ns;
+    bool passed; /* it has been there, and is not to go again */
+} route_stop;
 
 /* libpq's host, hostaddr and port, an address an entry. */
 typedef struct host_lists {
     char *names, *addresses, *ports;
 } host_lists;
 
-/* `lists` live during the call; NULL: none of the names could be looked up, c->error says why. */
-typedef void (*lookup_fn)(session *s, const host_lists *lists);
+/* Room for `most` stops; NULL when out of memory. */
+route *route_new(uint32_t most);
+/* Takes NULL. */
+void route_free(route *r);
+uint32_t route_count(const route *r);
+route_stop *route_add(route *r, const server_host *host);
+/* As given or at random, those that did not answer lately at the end. */
+void route_order(route *r, server_options *o);
+/* Not to the address where libpq is now again, in this dial; false: there is no other left. */
+bool route_pass_over(route *r, const PGconn *pg);
+/* libpq has waited for the address where it is now until the pool lost patience. */
+void route_hung(route *r, server_options *o, const PGconn *pg);
+/* False when out of memory; host_lists_free is due either way. */
+bool route_lists(const route *r, host_lists *lists);
+void host_lists_free(host_lists *lists);
 
-bool lookup_needed(const server_options *o);
-/* Lists all addresses, from s->skipped on and around the end. */
+/* ---- Names (postgres_lookup.c) ---- */
+
+/* The route becomes the callee's; NULL: none of the names could be looked up, c->error says why. */
+typedef void (*lookup_fn)(session *s, route *found);
+
+/* Finds all addresses, in the order given. */
 void lookup_begin(session *s, lookup_fn done);
 void lookup_abandon(session *s);
 
@@ -177,6 +227,21 @@ void lookup_abandon(session *s);
 void dial_begin(session *s);
 /* A dial that is not through is taken to have timed out. */
 void dial_abandon(session *s);
+/* The flight of ACTIVITY_GREET or ACTIVITY_MEASURE is over. Reports. */
+void dial_answer(session *s);
+/* The connection went during one, flight.error says how. Reports. */
+void dial_lost(session *s);
+
+/* ---- How far behind (postgres_lag.c) ---- */
+
+/* It may be a standby, and that matters. */
+bool lag_matters(const session *s);
+/* Sends the question. Reports a loss. */
+void lag_ask(session *s, activity why);
+/* Reads the answer into flight.lag_ns. */
+void lag_read(flight *f, const PGresult *result);
+/* It is further behind than it may be: c->error says so, with that code. */
+bool lag_is_too_long(session *s, int code);
 
 /* ---- The wire (postgres_flight.c) ---- */
 
@@ -203,6 +268,13 @@ void operation_lost(session *s);
 /* ---- Between leases (postgres_session.c) ---- */
 
 session_mode session_current_mode(const session *s);
+/* False also where the server does not tell: before 14. */
+bool session_is_standby(const session *s);
+bool session_in_transaction(const session *s);
+/* Why it is of no more use; WEIR_RETIRE_NOT: it is. */
+weir_retire_reason session_verdict(const session *s);
+/* Sends a string of the simple protocol. Reports a loss. */
+void session_send(session *s, activity why, step what, const char *sql);
 /* All report, later or at once. */
 void session_check(session *s);
 void session_reset(session *s);
@@ -226,8 +298,9 @@ void canceller_start(canceller *k);
 void canceller_rest(canceller *k);
 /* A cancel request is under way. */
 bool canceller_busy(const canceller *k);
-/* Its session goes; a request under way ends by itself. Takes NULL. */
-void canceller_leave(canceller *k);
+/* Its session goes, and what runs is to stop if `stop`: a request for that ends by itself. Takes
+ * NULL. */
+void canceller_leave(canceller *k, bool stop);
 
 /* ---- Errors (postgres_error.c) ---- */
 
@@ -240,6 +313,8 @@ void error_of_result(weir_error *e, const PGresult *result);
 void error_of_loss(weir_error *e, PGconn *pg);
 /* What libpq says, in its verbose words, of one that could not be made. */
 void error_of_dial(weir_error *e, const char *text);
+/* Such a text says that the server has no room for one more. */
+bool error_says_full(const char *text);
 /* Sets code and message; the rest is empty. */
 void error_set(weir_error *e, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

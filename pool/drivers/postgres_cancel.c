@@ -30,6 +30,18 @@ struct canceller {
 
 static void ask(canceller *k);
 
+/* A thread that nobody need wait for. */
+static bool thread_start(void *(*run)(void *), canceller *k)
+{
+    pthread_t thread;
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    int r = pthread_create(&thread, &detached, run, k);
+    pthread_attr_destroy(&detached);
+    return r == 0;
+}
+
 static void ask_again(weir_timer *timer)
 {
     canceller *k = weir_container(timer, canceller, again);
@@ -91,10 +103,23 @@ static void ask(canceller *k)
         told(k);
 }
 
-/* The session goes, and its key at the server with it: the request is called off. */
-static void leave_request(canceller *k)
+static void *on_thread(void *arg)
 {
+    canceller *k = arg;
+    PQcancelBlocking(k->pg);
     canceller_free(k);
+    return NULL;
+}
+
+/* The lane may be gone before a server that stands still has answered: so nothing of this stays on
+ * its loop. */
+static void leave(canceller *k, bool stop)
+{
+    watch_close(k->watch);
+    k->watch = NULL;
+    PQcancelReset(k->pg);
+    if (!stop || !thread_start(on_thread, k))
+        canceller_free(k);
 }
 
 #else
@@ -138,29 +163,29 @@ static void on_heard(weir_job *job)
 }
 
 /* PQcancel waits for the server without an end, and one that stands still never answers. So each
- * request has a thread that nobody need wait for: neither a look-up in libuv's few threads, nor the
+ * request has a thread of its own, and hinders neither a look-up in libuv's few threads, nor the
  * end of the lane. There are no more of them than there are connections to cancel on. */
 static void ask(canceller *k)
 {
-    pthread_t thread;
-    pthread_attr_t detached;
     k->busy = true;
-    k->posted = false;
+    k->posted = k->left = false;
     k->heard.run = on_heard;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    int r = pthread_create(&thread, &detached, on_thread, k);
-    pthread_attr_destroy(&detached);
-    if (r != 0)
+    if (!thread_start(on_thread, k))
         told(k);
 }
 
 /* A request under way ends by itself, or has just done so and its job frees it. */
-static void leave_request(canceller *k)
+static void leave(canceller *k, bool stop)
 {
-    pthread_mutex_lock(&k->lock);
-    k->left = !k->posted;
-    pthread_mutex_unlock(&k->lock);
+    if (k->busy) {
+        pthread_mutex_lock(&k->lock);
+        k->left = !k->posted;
+        pthread_mutex_unlock(&k->lock);
+        return;
+    }
+    k->left = true;
+    if (!stop || !thread_start(on_thread, k))
+        canceller_free(k);
 }
 
 #endif
@@ -196,14 +221,11 @@ bool canceller_busy(const canceller *k)
     return k->busy;
 }
 
-void canceller_leave(canceller *k)
+void canceller_leave(canceller *k, bool stop)
 {
     if (!k)
         return;
     canceller_rest(k);
     k->session = NULL;
-    if (k->busy)
-        leave_request(k);
-    else
-        canceller_free(k);
+    leave(k, stop);
 }

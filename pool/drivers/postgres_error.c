@@ -127,6 +127,14 @@ static const char *find_sqlstate(const char *text)
     return NULL;
 }
 
+bool error_says_full(const char *text)
+{
+    for (const char *state = find_sqlstate(text); state; state = find_sqlstate(state))
+        if (strncmp(state, "53300", 5) == 0)
+            return true;
+    return false;
+}
+
 /* libpq 15 gives no fields of an error met while connecting, only a text; so the dial asks for the
  * verbose one and takes it apart here. */
 void error_of_dial(weir_error *e, const char *text)

@@ -15,6 +15,7 @@ void flight_begin(session *s, bool pipelined)
     f->pipelined = pipelined;
     f->answered = f->plan_changed = false;
     f->used = NULL;
+    f->lag_ns = 0;
     f->error.code = 0;
 }
 
@@ -90,6 +91,12 @@ static void refuse_copy(session *s)
     s->fate = WEIR_RETIRE_DIRTY;
 }
 
+static bool is_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 static void answer_execute(session *s, PGresult *result)
 {
     flight *f = &s->flight;
@@ -102,15 +109,23 @@ static void answer_execute(session *s, PGresult *result)
         }
         break;
     case PGRES_EMPTY_QUERY: error_set(&f->error, WEIR_EQUERY, "the query is empty"); break;
-    case PGRES_COPY_IN:
-    case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH: refuse_copy(s); break;
-    default: break;
+    default:
+        if (is_copy(result))
+            refuse_copy(s);
+        break;
     }
     if (!f->error.code && !f->result)
         f->result = result;
     else
         PQclear(result);
+}
+
+static void answer_simple(session *s, const PGresult *result)
+{
+    if (is_copy(result))
+        refuse_copy(s);
+    else if (s->activity == ACTIVITY_GREET)
+        s->greeting_prepares |= tag_changes_statements(PQcmdStatus((PGresult *)result));
 }
 
 /* Takes `result`. */
@@ -119,6 +134,8 @@ static void answer(session *s, step what, PGresult *result)
     flight *f = &s->flight;
     bool bad = failed(result);
     switch (what) {
+    case STEP_SIMPLE: answer_simple(s, result); break;
+    case STEP_LAG: lag_read(f, result); break;
     case STEP_CLOSE: answer_close(s, result); break;
     case STEP_MODE:
         if (!bad)
@@ -223,6 +240,8 @@ void session_lost(session *s)
     s->activity = ACTIVITY_NONE;
     if (was == ACTIVITY_OPERATION)
         operation_lost(s);
+    else if (was == ACTIVITY_GREET || was == ACTIVITY_MEASURE)
+        dial_lost(s);
     else
         connection_down(s->c, s->fate);
 }
@@ -244,6 +263,8 @@ static void listen_idly(session *s)
         PQfreemem(note);
     if (s->fate != WEIR_RETIRE_NOT || PQstatus(s->pg) == CONNECTION_BAD)
         session_lost(s);
+    else if (session_verdict(s) != WEIR_RETIRE_NOT)
+        connection_down(s->c, session_verdict(s));
 }
 
 void session_ready(void *arg, int events)

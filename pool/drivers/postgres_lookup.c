@@ -1,7 +1,6 @@
 /* postgres_lookup.c: host names made addresses, off the loop: libpq would look them up on it. */
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,101 +41,39 @@ static void resolution_free(resolution *r)
     free(r);
 }
 
-/* ---- Lists, as libpq takes them: an address an entry ---- */
+/* ---- What was found ---- */
 
-typedef struct entry {
-    const server_host *host;
-    char address[NI_MAXHOST];
-} entry;
-
-typedef struct entries {
-    entry *item;
-    uint32_t count;
-} entries;
-
-static uint32_t most_entries(const resolution *r)
+static uint32_t most_stops(const resolution *r)
 {
-    uint32_t n = 1;
-    for (uint32_t i = 0; i < r->count; i++) {
-        n++;
+    uint32_t n = r->count;
+    for (uint32_t i = 0; i < r->count; i++)
         for (const struct addrinfo *a = r->lookups[i].found; a; a = a->ai_next)
             n++;
-    }
     return n;
 }
 
-static void add_found(entries *all, const server_host *h, const struct addrinfo *a)
+static void add_found(route *to, const server_host *h, const struct addrinfo *a)
 {
     for (; a; a = a->ai_next) {
-        entry *e = &all->item[all->count];
-        e->host = h;
-        if (getnameinfo(a->ai_addr, a->ai_addrlen, e->address, sizeof e->address, NULL, 0,
+        char address[sizeof((route_stop *)0)->address];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0,
                         NI_NUMERICHOST) == 0)
-            all->count++;
+            strcpy(route_add(to, h)->address, address);
     }
 }
 
-/* A host that could not be looked up is left out. */
-static bool entries_make(entries *all, const server_options *o, const resolution *r)
+/* A host that could not be looked up is left out. NULL when out of memory. */
+static route *route_of(const server_options *o, const resolution *r)
 {
-    all->count = 0;
-    all->item = calloc(most_entries(r), sizeof *all->item);
-    for (uint32_t i = 0; all->item && i < r->count; i++) {
+    route *to = route_new(most_stops(r));
+    for (uint32_t i = 0; to && i < r->count; i++) {
         const server_host *h = &o->hosts[i];
-        if (needs_lookup(h)) {
-            add_found(all, h, r->lookups[i].found);
-            continue;
-        }
-        entry *e = &all->item[all->count++];
-        e->host = h;
-        snprintf(e->address, sizeof e->address, "%s", h->address);
+        if (needs_lookup(h))
+            add_found(to, h, r->lookups[i].found);
+        else
+            text_copy(route_add(to, h)->address, sizeof((route_stop *)0)->address, h->address);
     }
-    return all->item;
-}
-
-static const char *name_of(const entry *e)
-{
-    return e->host->name;
-}
-
-static const char *address_of(const entry *e)
-{
-    return e->address;
-}
-
-static const char *port_of(const entry *e)
-{
-    return e->host->port;
-}
-
-/* One list of all entries, beginning with that of index `from`. NULL when out of memory. */
-static char *join(const entries *all, uint32_t from, const char *(*part)(const entry *e))
-{
-    size_t size = all->count + 1;
-    for (uint32_t i = 0; i < all->count; i++)
-        size += strlen(part(&all->item[i]));
-    char *list = calloc(1, size), *end = list;
-    for (uint32_t i = 0; list && i < all->count; i++) {
-        if (i > 0)
-            *end++ = ',';
-        end = stpcpy(end, part(&all->item[(from + i) % all->count]));
-    }
-    return list;
-}
-
-static bool lists_make(host_lists *l, const entries *all, uint32_t from)
-{
-    l->names = join(all, from, name_of);
-    l->addresses = join(all, from, address_of);
-    l->ports = join(all, from, port_of);
-    return l->names && l->addresses && l->ports;
-}
-
-static void lists_free(host_lists *l)
-{
-    free(l->names);
-    free(l->addresses);
-    free(l->ports);
+    return to;
 }
 
 /* ---- Looking up ---- */
@@ -168,20 +105,15 @@ static void out_of_memory(session *s)
 
 static void resolved(session *s, const resolution *r)
 {
-    host_lists lists = {NULL, NULL, NULL};
-    const host_lists *well = NULL;
-    entries all;
-    if (!entries_make(&all, s->options, r))
+    route *found = route_of(s->options, r);
+    if (!found) {
         out_of_memory(s);
-    else if (all.count == 0)
+    } else if (route_count(found) == 0) {
         explain_lookups(s, r);
-    else if (!lists_make(&lists, &all, s->skipped % all.count))
-        out_of_memory(s);
-    else
-        well = &lists;
-    r->done(s, well);
-    lists_free(&lists);
-    free(all.item);
+        route_free(found);
+        found = NULL;
+    }
+    r->done(s, found);
 }
 
 static void settle_lookup(resolution *r)
@@ -202,14 +134,6 @@ static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *fo
     l->status = status;
     l->found = found;
     settle_lookup(l->of);
-}
-
-bool lookup_needed(const server_options *o)
-{
-    for (uint32_t i = 0; i < o->host_count; i++)
-        if (needs_lookup(&o->hosts[i]))
-            return true;
-    return false;
 }
 
 void lookup_begin(session *s, lookup_fn done)

@@ -132,16 +132,49 @@ static int check_hosts(const server_options *o, weir_error *why)
 }
 
 /* What the caller asked of target_session_attrs is hidden behind the probe in libpq's answer. */
-static bool wants_primary(const char *conninfo)
+static void read_attributes(server_options *o)
 {
     char *given = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
+    PQconninfoOption *parsed = PQconninfoParse(o->conninfo, NULL);
     const char *attributes = parsed ? value_of(parsed, "target_session_attrs") : "";
     if (!*attributes && (given = getenv("PGTARGETSESSIONATTRS")))
         attributes = given;
-    bool wants = strcmp(attributes, "read-write") == 0 || strcmp(attributes, "primary") == 0;
+    o->wants_writes = strcmp(attributes, "read-write") == 0;
+    o->wants_primary = o->wants_writes || strcmp(attributes, "primary") == 0;
     PQconninfoFree(parsed);
-    return wants;
+}
+
+/* All that DISCARD ALL does, but that prepared statements and their plans stay. */
+#define CLEAN                                                                                      \
+    "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "            \
+    "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+
+static int read_on_connect(server_options *o, const char *sql)
+{
+    if (sql && *sql && !(o->on_connect = strdup(sql)))
+        return WEIR_ENOMEM;
+    const char *again = o->on_connect ? o->on_connect : "";
+    if (asprintf(&o->clean, ROLLBACK CLEAN "%s%s", *again ? "; " : "", again) < 0) {
+        o->clean = NULL;
+        return WEIR_ENOMEM;
+    }
+    if (asprintf(&o->clean_all, ROLLBACK "DEALLOCATE ALL; %s", o->clean + strlen(ROLLBACK)) < 0) {
+        o->clean_all = NULL;
+        return WEIR_ENOMEM;
+    }
+    return 0;
+}
+
+static int read_the_rest(server_options *o, const weir_pool_options *from)
+{
+    o->statements_max = from->statements_max ? from->statements_max : STATEMENTS_MAX;
+    o->random_hosts = from->random_hosts;
+    o->random = from->seed;
+    while (o->random == 0)
+        if (uv_random(NULL, NULL, &o->random, sizeof o->random, 0, NULL) != 0)
+            o->random = weir_now();
+    o->max_lag_ns = from->max_lag_ns ? from->max_lag_ns : WEIR_NEVER;
+    return read_on_connect(o, from->on_connect);
 }
 
 static int fill(server_options *o, const weir_pool_options *from, weir_error *why)
@@ -162,8 +195,10 @@ static int fill(server_options *o, const weir_pool_options *from, weir_error *wh
         }
     }
     PQconninfoFree(all);
-    o->wants_primary = wants_primary(o->conninfo);
-    o->statements_max = from->statements_max ? from->statements_max : STATEMENTS_MAX;
+    if (r == 0) {
+        read_attributes(o);
+        r = read_the_rest(o, from);
+    }
     return r;
 }
 
@@ -172,6 +207,7 @@ int server_options_read(const weir_pool_options *from, server_options **made, we
     server_options *o = calloc(1, sizeof *o);
     if (!o)
         return WEIR_ENOMEM;
+    pthread_mutex_init(&o->lock, NULL);
     o->conninfo = strdup(from->conninfo ? from->conninfo : "");
     int r = o->conninfo ? fill(o, from, why) : WEIR_ENOMEM;
     if (r < 0) {
@@ -192,7 +228,11 @@ void server_options_free(server_options *o)
         free(o->hosts[i].port);
     }
     free(o->hosts);
+    free(o->clean_all);
+    free(o->clean);
+    free(o->on_connect);
     free(o->settings);
     free(o->conninfo);
+    pthread_mutex_destroy(&o->lock);
     free(o);
 }

@@ -245,12 +245,21 @@ static void refused(session *s)
     finish(s, WEIR_EQUERY, NULL);
 }
 
-/* On a server that was asked for because it could be written to, and has become a standby. */
+/* On a server that was asked for because it could be written to, and cannot be any more: it has
+ * become a standby, or all its sessions are read-only now. Not where whoever began the transaction
+ * made it read-only. */
 static bool is_demoted(const session *s)
 {
-    const char *standby = PQparameterStatus(s->pg, "in_hot_standby");
-    return s->options->wants_primary && !s->operation->statement->read_only && standby &&
-           strcmp(standby, "on") == 0 && strcmp(s->flight.error.sqlstate, "25006") == 0;
+    const server_options *o = s->options;
+    if (!o->wants_primary || s->operation->statement->read_only ||
+        strcmp(s->flight.error.sqlstate, "25006") != 0)
+        return false;
+    if (session_is_standby(s))
+        return true;
+    bool server_tells = PQparameterStatus(s->pg, "in_hot_standby");
+    if (s->reads_only || (server_tells && !o->wants_writes))
+        return false;
+    return !session_in_transaction(s) || session_current_mode(s) == MODE_READ_ONLY;
 }
 
 void operation_answer(session *s)
@@ -267,7 +276,7 @@ void operation_answer(session *s)
     if (!f->error.code)
         error_set(&f->error, WEIR_EQUERY, "out of memory");
     if (is_demoted(s))
-        s->fate = WEIR_RETIRE_READ_ONLY;
+        s->demoted = f->error.retryable = true; /* on the server that is the primary now */
     refused(s);
 }
 

@@ -12,6 +12,26 @@ session_mode session_current_mode(const session *s)
     return strcmp(said, "on") == 0 ? MODE_READ_ONLY : MODE_READ_WRITE;
 }
 
+bool session_is_standby(const session *s)
+{
+    const char *said = PQparameterStatus(s->pg, "in_hot_standby");
+    return said && strcmp(said, "on") == 0;
+}
+
+bool session_in_transaction(const session *s)
+{
+    return PQtransactionStatus(s->pg) != PQTRANS_IDLE;
+}
+
+weir_retire_reason session_verdict(const session *s)
+{
+    if (s->fate != WEIR_RETIRE_NOT)
+        return s->fate;
+    if (s->demoted || (s->options->wants_primary && session_is_standby(s)))
+        return WEIR_RETIRE_READ_ONLY;
+    return WEIR_RETIRE_NOT;
+}
+
 /* ---- What a command leaves behind ---- */
 
 static bool begins_with_any(const char *tag, const char *const *words)
@@ -53,34 +73,24 @@ bool sql_changes_session(const char *sql)
     return false;
 }
 
-/* ---- Cleaning ---- */
+/* ---- Cleaning and checking ---- */
 
-/* All that DISCARD ALL does, but that prepared statements and their plans stay. */
-#define CLEAN                                                                                      \
-    "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "            \
-    "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
-
-static bool in_transaction(const session *s)
+void session_send(session *s, activity why, step what, const char *sql)
 {
-    return PQtransactionStatus(s->pg) != PQTRANS_IDLE;
+    s->activity = why;
+    flight_begin(s, false);
+    flight_expect(s, what);
+    if (!PQsendQuery(s->pg, sql) || !flight_push(s))
+        session_lost(s);
 }
 
 static const char *cleaning(const session *s)
 {
     if (!s->dirty)
         return "ROLLBACK";
-    if (s->statements_stale)
-        return in_transaction(s) ? "ROLLBACK; DEALLOCATE ALL; " CLEAN : "DEALLOCATE ALL; " CLEAN;
-    return in_transaction(s) ? "ROLLBACK; " CLEAN : CLEAN;
-}
-
-static void begin(session *s, activity what, const char *sql)
-{
-    s->activity = what;
-    flight_begin(s, false);
-    flight_expect(s, STEP_SIMPLE);
-    if (!PQsendQuery(s->pg, sql) || !flight_push(s))
-        session_lost(s);
+    bool all = s->statements_stale || s->greeting_prepares;
+    const char *sql = all ? s->options->clean_all : s->options->clean;
+    return session_in_transaction(s) ? sql : sql + strlen(ROLLBACK);
 }
 
 static void clean(session *s)
@@ -88,8 +98,8 @@ static void clean(session *s)
     s->settling = false;
     if (s->fate != WEIR_RETIRE_NOT)
         connection_down(s->c, s->fate);
-    else if (in_transaction(s) || s->dirty)
-        begin(s, ACTIVITY_RESET, cleaning(s));
+    else if (session_in_transaction(s) || s->dirty)
+        session_send(s, ACTIVITY_RESET, STEP_SIMPLE, cleaning(s));
     else
         connection_checked(s->c);
 }
@@ -98,8 +108,10 @@ void session_check(session *s)
 {
     if (s->fate != WEIR_RETIRE_NOT)
         connection_down(s->c, s->fate);
+    else if (lag_matters(s))
+        lag_ask(s, ACTIVITY_CHECK);
     else
-        begin(s, ACTIVITY_CHECK, "");
+        session_send(s, ACTIVITY_CHECK, STEP_SIMPLE, "");
 }
 
 void session_reset(session *s)
@@ -111,9 +123,14 @@ void session_reset(session *s)
 
 static void checked(session *s)
 {
+    weir_retire_reason verdict = session_verdict(s);
     if (s->flight.error.code) {
         s->c->error = s->flight.error;
         connection_down(s->c, WEIR_RETIRE_CHECK_FAILED);
+    } else if (verdict != WEIR_RETIRE_NOT) {
+        connection_down(s->c, verdict);
+    } else if (lag_is_too_long(s, WEIR_ELOST)) {
+        connection_down(s->c, WEIR_RETIRE_LAGGING);
     } else {
         connection_checked(s->c);
     }
@@ -121,14 +138,14 @@ static void checked(session *s)
 
 static void cleaned(session *s)
 {
-    if (s->flight.error.code || in_transaction(s)) {
+    if (s->flight.error.code || session_in_transaction(s)) {
         s->c->error = s->flight.error;
         connection_down(s->c, WEIR_RETIRE_DIRTY);
         return;
     }
     if (s->dirty)
         s->mode = MODE_UNKNOWN;
-    if (s->dirty && s->statements_stale)
+    if (s->dirty && (s->statements_stale || s->greeting_prepares))
         statements_clear(&s->statements);
     s->dirty = s->statements_stale = false;
     connection_checked(s->c);
@@ -137,6 +154,10 @@ static void cleaned(session *s)
 void session_rest(session *s)
 {
     activity was = s->activity;
+    if (was == ACTIVITY_GREET || was == ACTIVITY_MEASURE) {
+        dial_answer(s);
+        return;
+    }
     if (was == ACTIVITY_DRAIN)
         canceller_rest(s->canceller);
     flight_clear(s);
