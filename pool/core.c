@@ -277,7 +277,7 @@ uint64_t hopeless_until(const core *c)
 
 /* ---- Events ---- */
 
-/* Will it have to wait for longer than it can? See shed.h. */
+/* Will it be granted a connection, but too late to be of use? See shed.h. */
 static bool comes_too_late(const core *c, const waiter *w)
 {
     uint32_t open = open_count(c) ? open_count(c) : 1;
@@ -287,7 +287,7 @@ static bool comes_too_late(const core *c, const waiter *w)
         return false;
     if (__builtin_mul_overflow(c->use_ns, (uint64_t)c->waiters.count + 1, &sum_ns))
         return true;
-    return sum_ns / open > w->deadline_ns - c->now_ns;
+    return sum_ns / open + c->use_ns > w->deadline_ns - c->now_ns;
 }
 
 /* Why a take is not even let into the queue, if so. */
@@ -349,6 +349,13 @@ static uint64_t mean_of(uint64_t mean, uint64_t sample, uint64_t of)
     return mean ? mean - mean / of + sample / of : sample;
 }
 
+/* A lease that was cut short would have lasted at least so long. */
+static void measure_use(core *c, uint64_t used_ns, bool whole)
+{
+    if (whole || used_ns > c->use_ns)
+        c->use_ns = mean_of(c->use_ns, used_ns, 16);
+}
+
 static void on_release(core *c, const event *e)
 {
     waiter *w = e->waiter;
@@ -363,7 +370,8 @@ static void on_release(core *c, const event *e)
     c->leaked_out -= x->leaked;
     x->leaked = false;
     x->used_ns = x->heard_ns = c->now_ns;
-    c->use_ns = mean_of(c->use_ns, c->now_ns - x->since_ns, 16);
+    measure_use(c, c->now_ns - x->since_ns,
+                e->condition == RELEASE_CLEAN || e->condition == RELEASE_DIRTY);
 
     switch (e->condition) {
     case RELEASE_CLEAN: connection_keep(c, x); break;

@@ -1,10 +1,11 @@
 /* shed.h: whom to turn away, so that under overload those who are let through are in time. Part of
  * the core.
  *
- * At arrival: a take is refused when it would have to wait for longer than it can. What it would
- * wait is (waiters + 1) × use / connections, by Little's law, with `use` an exponentially weighted
- * mean over about the last sixteen leases. Nobody is refused so while fewer wait than there are
- * connections, so that leases, and with them the measure, always go on.
+ * At arrival: a take is refused when it could not be done by its deadline: (waiters + 1) × use /
+ * connections until it has one, by Little's law, and `use` with it. `use` is an exponentially
+ * weighted mean over about the last sixteen leases; one that was cut short or lost counts only if
+ * it lasted longer than that. Nobody is refused so while fewer wait than there are connections, so
+ * that leases, and with them the measure, always go on.
  *
  * Under lasting overload: once every grant out of the queue has come later than `target` for the
  * length of `interval`, there is a standing queue (Nichols and Jacobson, CoDel, RFC 8289), which
