@@ -14,18 +14,6 @@
 #include "../support/driver_world.h"
 #include "../support/scratch.h"
 
-/* With a connection to be kept, the pool dials by itself. */
-static int first_dial(world *w)
-{
-    for (int i = 0; i < 4000; i++) {
-        if (w->events[WEIR_CONNECTION_FAILED] || w->events[WEIR_CONNECTION_OPENED])
-            break;
-        weir_sleep(WEIR_MS(5));
-    }
-    weir_pool_connect_error(w->pool, &w->error[0]);
-    return 0;
-}
-
 static void a_dial_that_fails_says_why(void **state)
 {
     char refused[128], unknown[128], no_database[256];

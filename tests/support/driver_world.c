@@ -29,6 +29,8 @@ static void on_event(void *arg, const weir_event *event)
     w->events[event->kind]++;
     if (event->kind == WEIR_CONNECTION_RETIRED)
         w->retired[event->reason]++;
+    if (event->kind == WEIR_CONNECTION_FAILED)
+        w->failed[event->reason]++;
     if (event->kind == WEIR_SERVER_NOTICE)
         snprintf(w->notice, sizeof w->notice, "%s %s", event->sqlstate, event->message);
 }
@@ -108,6 +110,26 @@ void read_only(world *w, weir_lease *lease, int at, const char *sql)
 void adhoc(world *w, weir_lease *lease, int at, const char *sql)
 {
     say(w, lease, at, &(weir_statement){.sql = sql, .adhoc = true}, 0, NULL);
+}
+
+int take_and_ask(world *w, int at, const char *sql)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    if (r == 0)
+        ask(w, lease, at, sql);
+    return r;
+}
+
+int first_dial(world *w)
+{
+    for (int i = 0; i < 4000; i++) {
+        if (w->events[WEIR_CONNECTION_FAILED] || w->events[WEIR_CONNECTION_OPENED])
+            break;
+        weir_sleep(WEIR_MS(5));
+    }
+    weir_pool_connect_error(w->pool, &w->error[0]);
+    return 0;
 }
 
 void assert_all_well(const world *w, int from, int to)

@@ -23,6 +23,7 @@ typedef struct world {
     uint64_t connection[8];
     uint32_t events[WEIR_EVENT_COUNT];
     uint32_t retired[WEIR_RETIRE_REASON_COUNT];
+    uint32_t failed[WEIR_RETIRE_REASON_COUNT]; /* dials */
     char notice[256];
     weir_timings timings;
 } world;
@@ -43,6 +44,11 @@ void say(world *w, weir_lease *lease, int at, const weir_statement *statement, u
 void ask(world *w, weir_lease *lease, int at, const char *sql);
 void read_only(world *w, weir_lease *lease, int at, const char *sql);
 void adhoc(world *w, weir_lease *lease, int at, const char *sql);
+/* Takes a lease for one statement. Returns what the taking did. */
+int take_and_ask(world *w, int at, const char *sql);
+/* Waits until the pool's first dial has failed or succeeded; error[0] is the pool's last. With a
+ * connection to be kept (options.min), the pool dials by itself. */
+int first_dial(world *w);
 
 /* Not in a body: none of the steps failed. */
 void assert_all_well(const world *w, int from, int to);

@@ -1,4 +1,4 @@
-/* postgres.c: a private PostgreSQL server for one test program. */
+/* postgres.c: private PostgreSQL servers for one test program. */
 #include "postgres.h"
 
 #include <arpa/inet.h>
@@ -375,7 +375,8 @@ void postgres_bring_up(postgres_server *s)
     postgres_await(s);
 }
 
-postgres_server *postgres_start(const char *extra_conf)
+/* A folder for a server, and nothing in it. */
+static postgres_server *server_new(void)
 {
     if (!owner) {
         owner = getpid();
@@ -392,22 +393,47 @@ postgres_server *postgres_start(const char *extra_conf)
     s->next = servers;
     servers = s;
     give_away(s->folder);
+    return s;
+}
 
-    char template_data[PATH_MAX];
-    template_make(template_data);
-    run_or_die((const char *[]){"/bin/cp", "-a", "--reflink=auto", template_data, s->data, NULL},
-               false);
-    configure(s, extra_conf);
+static void start(postgres_server *s)
+{
     for (int attempt = 1;; attempt++) {
         choose_port(s);
         postgres_launch(s);
         if (await_ready(s))
-            return s;
+            return;
         if (attempt == START_ATTEMPTS) { /* once may be a port taken by somebody else meanwhile */
             show_log(s);
             die("the server in %s does not start", s->folder);
         }
     }
+}
+
+postgres_server *postgres_start(const char *extra_conf)
+{
+    char template_data[PATH_MAX];
+    postgres_server *s = server_new();
+    template_make(template_data);
+    run_or_die((const char *[]){"/bin/cp", "-a", "--reflink=auto", template_data, s->data, NULL},
+               false);
+    configure(s, extra_conf);
+    start(s);
+    return s;
+}
+
+postgres_server *postgres_start_standby(postgres_server *primary, const char *extra_conf)
+{
+    char program[PATH_MAX];
+    postgres_server *s = server_new();
+    program_find("pg_basebackup", program);
+    run_or_die((const char *[]){program, "-d", primary->conninfo, "-D", s->data, "-R", "-X",
+                                "stream", "-c", "fast", "--no-sync", NULL},
+               true);
+    configure(s, extra_conf);
+    start(s);
+    postgres_catch_up(s, primary);
+    return s;
 }
 
 static void await_end(postgres_server *s)
@@ -563,6 +589,41 @@ long postgres_number(postgres_server *s, const char *sql)
     PQclear(result);
     PQfinish(connection);
     return number;
+}
+
+void postgres_await_true(postgres_server *s, const char *sql)
+{
+    uint64_t deadline = now_ms() + START_SECONDS * 1000;
+    PGconn *connection = PQconnectdb(s->conninfo);
+    for (bool met = false; !met; pause_ms(5)) {
+        PGresult *result = PQexec(connection, sql);
+        if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) < 1)
+            die("%s\n%s", sql, PQerrorMessage(connection));
+        const char *said = PQgetvalue(result, 0, 0);
+        met = said[0] == 't' || atol(said) != 0;
+        PQclear(result);
+        if (!met && now_ms() > deadline)
+            die("%s\nnot met within %d s", sql, START_SECONDS);
+    }
+    PQfinish(connection);
+}
+
+void postgres_promote(postgres_server *s)
+{
+    postgres_sql(s, "select pg_promote(false)");
+    postgres_await_true(s, "select not pg_is_in_recovery()");
+}
+
+void postgres_catch_up(postgres_server *standby, postgres_server *primary)
+{
+    char sql[160];
+    PGconn *connection;
+    PGresult *result = query(primary, "select pg_current_wal_lsn()", &connection);
+    snprintf(sql, sizeof sql, "select coalesce(pg_last_wal_replay_lsn() >= '%s', false)",
+             PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(connection);
+    postgres_await_true(standby, sql);
 }
 
 #define CLIENT_BACKENDS                                                                            \

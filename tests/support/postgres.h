@@ -1,4 +1,4 @@
-/* postgres.h: a private PostgreSQL server for one test program.
+/* postgres.h: private PostgreSQL servers for one test program.
  *
  * It lives in a folder of its own below /tmp, listens on a unix socket there and on a free loopback
  * port, and is gone, folder and all, when it is stopped or when the program ends in whatever way.
@@ -18,6 +18,14 @@ typedef struct postgres_server postgres_server;
  * appended to postgresql.conf ("max_connections = 20\n…"); NULL: nothing. Superuser postgres,
  * database postgres, no password. */
 postgres_server *postgres_start(const char *extra_conf);
+
+/* Makes a standby of `primary` that streams from it, and starts it; returns once it has replayed
+ * what the primary had then. `extra_conf` as above, after the primary's own. */
+postgres_server *postgres_start_standby(postgres_server *primary, const char *extra_conf);
+/* Makes a standby a primary; returns once it can be written to. */
+void postgres_promote(postgres_server *standby);
+/* Returns once the standby has replayed all that is written on the primary now. */
+void postgres_catch_up(postgres_server *standby, postgres_server *primary);
 
 /* Stops the server and removes its folder; takes NULL. */
 void postgres_stop(postgres_server *server);
@@ -55,6 +63,8 @@ int postgres_signal_backends(postgres_server *server, int signal_number);
 void postgres_sql(postgres_server *server, const char *sql);
 /* The first column of the first row as a number; for counts and pids. */
 long postgres_number(postgres_server *server, const char *sql);
+/* Asks until that first column is not 0, or `t`; ends the program after a minute. */
+void postgres_await_true(postgres_server *server, const char *sql);
 /* Client backends now connected, other than the one that asks. */
 int postgres_backends(postgres_server *server);
 
