@@ -28,7 +28,8 @@ typedef struct weir_operation {
 
 /* One server session. The pool's memory; a driver uses `state` and reads the rest. */
 struct weir_connection {
-    void *state;       /* driver->connection_size bytes, zeroed before each dial */
+    void *state;       /* driver->connection_size bytes, zeroed before each dial; NULL before the
+                          first */
     void *driver_pool; /* what driver->open made */
     weir_lane *lane;   /* attached to */
     uint64_t serial;   /* from 1, never used again */
@@ -41,8 +42,10 @@ struct weir_connection {
     uint32_t index;
     weir_lease *lease; /* while leased */
     weir_operation *operation;
+    uint64_t leases; /* granted in this life */
     uint32_t orders;
     bool ordered;
+    uint32_t put_off; /* orders that came to its new lane before it did; that lane's thread only */
     weir_retire_reason retiring;
     weir_lease *moving_to;
     uint64_t dialed_ns;

@@ -34,8 +34,24 @@ int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg)
     if (r < 0)
         return r;
     member->detached = true;
+    family_bear(group->members ? group->members->family : family_here(), member);
     join_group(group, member);
     return 0;
+}
+
+typedef struct gathering {
+    weir_wait wait;
+    weir_group *group;
+    family *resting; /* the one who waits, where the members are of it too */
+} gathering;
+
+static void end_gathering(weir_group *group)
+{
+    gathering *g = weir_container(group->waiter->wait, gathering, wait);
+    group->waiter = NULL;
+    if (g->resting)
+        family_rise(g->resting);
+    wait_end(&g->wait, 0);
 }
 
 void group_member_ended(weir_task *member)
@@ -47,11 +63,8 @@ void group_member_ended(weir_task *member)
         if (group->policy == WEIR_GROUP_CANCEL_REST)
             weir_group_cancel(group);
     }
-    if (group->running == 0 && group->waiter) {
-        weir_wait *wait = group->waiter->wait;
-        group->waiter = NULL;
-        wait_end(wait, 0);
-    }
+    if (group->running == 0 && group->waiter)
+        end_gathering(group);
 }
 
 void weir_group_cancel(weir_group *group)
@@ -63,22 +76,23 @@ void weir_group_cancel(weir_group *group)
 
 /* ---- Waiting ---- */
 
-typedef struct gathering {
-    weir_wait wait;
-    weir_group *group;
-} gathering;
-
 static void begin_gathering(weir_wait *wait)
 {
-    weir_group *group = weir_container(wait, gathering, wait)->group;
-    if (group->waiter)
+    gathering *g = weir_container(wait, gathering, wait);
+    family *own = wait->task->family;
+    if (g->group->waiter)
         fatal("weir_group_wait: another task already waits for this group");
-    group->waiter = wait->task;
+    g->group->waiter = wait->task;
+    if (own && own == g->group->members->family)
+        family_rest(g->resting = own);
 }
 
 static void abandon_gathering(weir_wait *wait)
 {
-    weir_container(wait, gathering, wait)->group->waiter = NULL;
+    gathering *g = weir_container(wait, gathering, wait);
+    g->group->waiter = NULL;
+    if (g->resting)
+        family_rise(g->resting);
 }
 
 void weir_group_leave(weir_group *group)

@@ -18,7 +18,7 @@ static void copy_word(char *to, size_t size, const char *from)
     to[length] = '\0';
 }
 
-static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
+static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope, const char *where)
 {
     pool_lane *here = pool_here(pool);
     weir_lease *lease = here->spare;
@@ -28,18 +28,22 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
     } else if (!(lease = malloc(sizeof *lease))) {
         return NULL;
     }
-    here->leases++;
+    here->guests++;
     memset(lease, 0, offsetof(weir_lease, label));
+    lease->query[0] = '\0';
+    lease->where = where ? where : "";
     lease->pool = pool;
     lease->lane = weir_lane_self();
     lease->job.run = lease_deliver;
     lease->timings = scope && scope->timings ? scope->timings : &lease->own_timings;
+    memset(lease->timings, 0, sizeof *lease->timings);
     copy_word(lease->label, sizeof lease->label, scope ? scope->label : NULL);
     copy_word(lease->trace_id, sizeof lease->trace_id, scope ? scope->trace_id : NULL);
     lease->waiter.lane = lease->lane->index;
     lease->waiter.deadline_ns = weir_deadline();
     if (scope && scope->deadline_ns && scope->deadline_ns < lease->waiter.deadline_ns)
         lease->waiter.deadline_ns = scope->deadline_ns;
+    lease->waiter.urgent = scope && scope->urgent;
     return lease;
 }
 
@@ -47,7 +51,9 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope)
 static void lease_free(weir_lease *lease)
 {
     pool_lane *here = pool_here(lease->pool);
-    here->leases--;
+    family_drop(lease->family);
+    if (lease->cycle)
+        free(lease->cycle);
     if (here->leaving || here->spare_count >= SPARE_MAX) {
         free(lease);
     } else {
@@ -55,37 +61,67 @@ static void lease_free(weir_lease *lease)
         here->spare = lease;
         here->spare_count++;
     }
-    if (here->leaving && here->leases == 0)
-        pool_leave(here);
+    pool_go(here);
 }
 
-static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t duration_ns)
+static void know_connection(weir_lease *lease, const weir_connection *c)
+{
+    lease->serial = c->serial;
+    lease->backend_pid = c->backend_pid;
+}
+
+static void emit_saying(weir_lease *lease, weir_event_kind kind, int error, const char *message,
+                        uint64_t duration_ns)
 {
     if (!lease->pool->on_event)
         return;
-    const weir_timings *t = lease->timings;
     pool_emit(lease->pool, &(weir_event){
                                .kind = kind,
                                .error = error,
-                               .connection = t->connection,
-                               .backend_pid = t->backend_pid,
+                               .connection = lease->serial,
+                               .backend_pid = lease->backend_pid,
                                .lane = lease->lane->index,
+                               .message = message,
                                .label = lease->label,
                                .trace_id = lease->trace_id,
                                .duration_ns = duration_ns,
                            });
 }
 
+static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t duration_ns)
+{
+    emit_saying(lease, kind, error, NULL, duration_ns);
+}
+
+void lease_tell_leak(weir_lease *lease)
+{
+    char message[256];
+    if (lease->leak_told)
+        return;
+    lease->leak_told = true;
+    if (lease->connection) /* its grant may still be on its way */
+        know_connection(lease, lease->connection);
+    snprintf(message, sizeof message, "taken at %s", lease->where);
+    emit_saying(lease, WEIR_LEASE_LEAKED, 0, message, weir_now() - lease->granted_ns);
+}
+
 /* Asks the core. True when the answer is already there: a grant on this lane, or a refusal. */
 static bool ask(weir_lease *lease)
 {
     weir_timings *t = lease->timings;
-    memset(t, 0, sizeof *t);
     event take = {.kind = EVENT_TAKE, .waiter = &lease->waiter};
-    t->asked_ns = pool_step(lease->pool, &take, lease);
-    if (!lease->answered)
-        t->queued_ns = t->asked_ns;
+    uint64_t now_ns = pool_step(lease->pool, &take, lease);
+    if (!t->asked_ns)
+        t->asked_ns = now_ns;
+    if (!lease->answered && !t->queued_ns)
+        t->queued_ns = now_ns;
     return lease->answered;
+}
+
+/* A grant is on its way until its taker learns of it; meanwhile it may have been reclaimed. */
+static bool is_granted(const weir_lease *lease)
+{
+    return lease->connection || lease->reclaimed;
 }
 
 /* The taker learns that it has a connection. */
@@ -94,9 +130,11 @@ static void accept_grant(weir_lease *lease)
     weir_timings *t = lease->timings;
     weir_connection *c = lease->connection;
     t->granted_ns = lease->granted_ns;
-    t->connection = c->serial;
-    t->backend_pid = c->backend_pid;
-    if (c->opened_ns >= t->asked_ns)
+    if (c)
+        know_connection(lease, c);
+    t->connection = lease->serial;
+    t->backend_pid = lease->backend_pid;
+    if (c && c->opened_ns >= t->asked_ns)
         t->opened_ns = c->opened_ns;
     emit(lease, WEIR_LEASE_GRANTED, 0, lease->granted_ns - t->asked_ns);
 }
@@ -107,7 +145,7 @@ static int accept_refusal(weir_lease *lease, int error)
     weir_event_kind kind = error == WEIR_ETIMEDOUT   ? WEIR_LEASE_TIMED_OUT
                            : error == WEIR_ECANCELED ? WEIR_LEASE_CANCELLED
                                                      : WEIR_LEASE_REFUSED;
-    emit(lease, kind, error, weir_now() - lease->timings->asked_ns);
+    emit_saying(lease, kind, error, lease->cycle, weir_now() - lease->timings->asked_ns);
     lease_free(lease);
     return error;
 }
@@ -122,14 +160,42 @@ static void give_back(weir_lease *lease)
 /* The taker has gone: whatever the core had for it goes back. */
 static void disown(weir_lease *lease)
 {
-    if (lease->connection)
+    if (is_granted(lease))
         give_back(lease);
     else
         accept_refusal(lease, lease->refusal);
 }
 
+/* The pool's hook may have none of this connection: it is closed, and the taker asks anew. True
+ * when it may be used, or has been taken away again already. */
+static bool is_fit(weir_lease *lease)
+{
+    if (!lease->pool->hooks.before_acquire || !lease->connection || lease->severed ||
+        connection_may_be_taken(lease->connection))
+        return true;
+    event e = {.kind = EVENT_RELEASE,
+               .waiter = &lease->waiter,
+               .condition = RELEASE_BROKEN,
+               .reason = WEIR_RETIRE_REJECTED};
+    pool_step(lease->pool, &e, NULL);
+    lease->connection = NULL;
+    lease->reclaimed = lease->leaked = lease->answered = lease->posted = false;
+    return false;
+}
+
+static void send_on(weir_lease *lease)
+{
+    lease->posted = true;
+    weir_lane_push(lease->lane, &lease->job);
+}
+
 static void call_back(weir_lease *lease)
 {
+    if (!lease->abandoned && !lease->refusal && !is_fit(lease)) {
+        if (ask(lease))
+            send_on(lease);
+        return;
+    }
     weir_granted_fn granted = lease->granted;
     void *arg = lease->arg;
     if (lease->abandoned) {
@@ -151,6 +217,9 @@ void lease_deliver(weir_job *job)
     if (c && c->lane != lease->lane) { /* it has just left its former lane for this one */
         c->lane = lease->lane;
         lease->severed = lease->pool->driver->attach(c) < 0;
+        if (lease->leak_due)
+            lease_tell_leak(lease);
+        connection_catch_up(c);
     }
     if (lease->granted) {
         call_back(lease);
@@ -167,8 +236,16 @@ void lease_deliver(weir_job *job)
 
 typedef struct asking {
     weir_wait wait;
+    family_asker asker;
     weir_lease *lease;
 } asking;
+
+/* The core is to look whether its family, all of which waits now, waits for itself. */
+static void look_for_deadlock(family_asker *asker)
+{
+    weir_lease *lease = weir_container(asker, asking, asker)->lease;
+    pool_step(lease->pool, &(event){.kind = EVENT_TICK}, NULL);
+}
 
 /* Deadline or cancellation came first. Of a deadline that has passed the core knows better why, so
  * it gets to say so before the waiter leaves. An answer already on its way ends the lease on
@@ -191,12 +268,27 @@ static int come_away(weir_lease *lease, int error)
 {
     if (lease->abandoned)
         return error;
-    if (lease->connection) {
+    if (is_granted(lease)) {
         give_back(lease);
         return error;
     }
     bool core_knows_why = error == WEIR_ETIMEDOUT && lease->refusal != WEIR_ECANCELED;
     return accept_refusal(lease, core_knows_why ? lease->refusal : error);
+}
+
+/* Until a grant or a refusal; an error: the lease is no longer the taker's. */
+static int await_answer(weir_lease *lease)
+{
+    asking a = {.wait.abandon = stop_asking, .asker.stuck = look_for_deadlock, .lease = lease};
+    lease->wait = &a.wait;
+    family_ask(lease->family, &a.asker);
+    int r = task_wait(&a.wait, WEIR_NEVER, NULL);
+    family_asked(lease->family, &a.asker);
+    if (r == 0)
+        return 0;
+    if (lease->wait) /* it did not even suspend */
+        stop_asking(&a.wait);
+    return come_away(lease, r);
 }
 
 int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
@@ -206,21 +298,18 @@ int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
         return WEIR_ENOTASK;
     if (weir_task_cancelled())
         return WEIR_ECANCELED;
-    weir_lease *lease = lease_new(pool, scope);
+    weir_lease *lease = lease_new(pool, scope, where);
     if (!lease)
         return WEIR_ENOMEM;
-    if (!ask(lease)) {
-        asking a = {.wait = {.abandon = stop_asking}, .lease = lease};
-        lease->wait = &a.wait;
-        int r = task_wait(&a.wait, WEIR_NEVER, NULL);
-        if (r < 0) {
-            if (lease->wait) /* it did not even suspend */
-                stop_asking(&a.wait);
-            return come_away(lease, r);
-        }
-    }
-    if (lease->refusal)
-        return accept_refusal(lease, lease->refusal);
+    lease->family = family_hold(family_here());
+    lease->waiter.claimant = lease->family ? &lease->family->claimant : NULL;
+    do {
+        int r = ask(lease) ? 0 : await_answer(lease);
+        if (r < 0)
+            return r;
+        if (lease->refusal)
+            return accept_refusal(lease, lease->refusal);
+    } while (!is_fit(lease));
     accept_grant(lease);
     *acquired = lease;
     return 0;
@@ -228,16 +317,10 @@ int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
 
 /* ---- The callback form ---- */
 
-static void send_on(weir_lease *lease)
-{
-    lease->posted = true;
-    weir_lane_push(lease->lane, &lease->job);
-}
-
 int weir_acquire_cb_at(weir_pool *pool, const weir_scope *scope, const char *where,
                        weir_granted_fn granted, void *arg, weir_lease **pending)
 {
-    weir_lease *lease = lease_new(pool, scope);
+    weir_lease *lease = lease_new(pool, scope, where);
     if (!lease)
         return WEIR_ENOMEM;
     lease->granted = granted;
@@ -262,11 +345,22 @@ void weir_acquire_cancel(weir_lease *lease)
 static release_condition condition_of(weir_lease *lease, weir_retire_reason *reason)
 {
     weir_connection *c = lease->connection;
+    if (!c) /* reclaimed: there is nothing to give back */
+        return RELEASE_CLEAN;
     if (lease->severed) {
         *reason = WEIR_RETIRE_BROKEN;
         return RELEASE_BROKEN;
     }
-    return lease->pool->driver->condition(c, reason);
+    release_condition condition = lease->pool->driver->condition(c, reason);
+    bool well = condition == RELEASE_CLEAN || condition == RELEASE_DIRTY;
+    if (well && !connection_may_be_kept(c)) {
+        *reason = WEIR_RETIRE_REJECTED;
+        return RELEASE_BROKEN;
+    }
+    /* What went wrong was this lease's, not the next one's. */
+    if (condition != RELEASE_BROKEN && c->error.code)
+        error_clear(&c->error);
+    return condition;
 }
 
 void weir_release(weir_lease *lease)
@@ -275,29 +369,33 @@ void weir_release(weir_lease *lease)
         return;
     if (lease->wait || lease->done)
         fatal("weir_release: a lease is released while a query on it waits for its answer");
-    assert(weir_lane_self() == lease->lane && lease->connection->lease == lease);
+    assert(weir_lane_self() == lease->lane);
+    assert(!lease->connection || lease->connection->lease == lease);
     event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};
     e.condition = condition_of(lease, &e.reason);
-    /* What went wrong was this lease's, not the next one's. */
-    if (lease->connection->error.code && e.condition != RELEASE_BROKEN)
-        error_clear(&lease->connection->error);
     uint64_t now_ns = pool_step(lease->pool, &e, NULL);
     lease->timings->released_ns = now_ns;
+    if (lease->leaked)
+        lease_tell_leak(lease);
     emit(lease, WEIR_LEASE_RELEASED, 0, now_ns - lease->granted_ns);
     lease_free(lease);
 }
 
 const weir_error *weir_lease_error(const weir_lease *lease)
 {
-    return &lease->connection->error;
+    static const weir_error reclaimed = {
+        .code = WEIR_ERECLAIMED,
+        .message = "the lease was held for too long, and its connection has been taken back",
+    };
+    return lease->connection ? &lease->connection->error : &reclaimed;
 }
 
 int weir_lease_backend_pid(const weir_lease *lease)
 {
-    return lease->connection->backend_pid;
+    return lease->backend_pid;
 }
 
 uint64_t weir_lease_connection(const weir_lease *lease)
 {
-    return lease->connection->serial;
+    return lease->serial;
 }

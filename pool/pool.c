@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <utlist.h>
 
 /* Jobs that a step has made ready, handed to their lanes once the lock is free again. */
 typedef struct outbox {
+    pauser *pausers;
     uint32_t count;
     struct {
         weir_lane *lane;
@@ -32,8 +34,13 @@ void pool_hand(weir_lane *lane, weir_job *job)
 
 static void outbox_send(const outbox *box)
 {
+    pauser *p, *next;
     for (uint32_t i = 0; i < box->count; i++)
         pool_hand(box->item[i].lane, box->item[i].job);
+    for (p = box->pausers; p; p = next) { /* its memory may be gone once it is handed over */
+        next = p->next;
+        pool_hand(p->lane, &p->job);
+    }
 }
 
 pool_lane *pool_here(weir_pool *pool)
@@ -41,6 +48,20 @@ pool_lane *pool_here(weir_pool *pool)
     weir_lane *here = weir_lane_self();
     assert(here && here->runtime == pool->runtime);
     return &pool->lanes[here->index];
+}
+
+pool_lane *pool_come(weir_pool *pool)
+{
+    pool_lane *here = pool_here(pool);
+    here->guests++;
+    return here;
+}
+
+void pool_go(pool_lane *here)
+{
+    here->guests--;
+    if (here->leaving && here->guests == 0)
+        pool_leave(here);
 }
 
 void pool_emit(weir_pool *pool, weir_event *what)
@@ -82,8 +103,10 @@ static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease 
 
     pool->stats.granted++;
     histogram_add(&pool->stats.wait, now_ns - lease->waiter.since_ns);
+    load_granted(&pool->load, now_ns);
     assert(!c->lease);
     c->lease = lease;
+    c->leases++;
     lease->granted_ns = now_ns;
     lease->connection = c;
     if (f->lane != lease->lane->index) {
@@ -95,7 +118,8 @@ static void grant(weir_pool *pool, const effect *f, uint64_t now_ns, weir_lease 
     tell(lease, mine, box);
 }
 
-static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, outbox *box)
+static void refuse(weir_pool *pool, const effect *f, uint64_t now_ns, const weir_lease *mine,
+                   outbox *box)
 {
     weir_lease *lease = weir_container(f->waiter, weir_lease, waiter);
     weir_pool_stats *s = &pool->stats;
@@ -105,8 +129,14 @@ static void refuse(weir_pool *pool, const effect *f, const weir_lease *mine, out
     case WEIR_EQUEUEFULL: s->queue_full++; break;
     case WEIR_ECONNECT: s->connect_refused++; break;
     case WEIR_ECANCELED: s->cancelled++; break;
+    case WEIR_ESHED: s->shed++; break;
+    case WEIR_EDEADLK:
+        s->deadlocked++;
+        lease->cycle = describe_deadlock(pool, lease, now_ns);
+        break;
     default: s->closed_refused++; break;
     }
+    load_refused(&pool->load, now_ns);
     lease->refusal = f->error;
     tell(lease, mine, box);
 }
@@ -116,6 +146,25 @@ static void retire(weir_pool *pool, const effect *f, outbox *box)
     pool->connections[f->connection].retiring = f->reason;
     pool->stats.retired[f->reason]++;
     order(pool, f, ORDER_CLOSE, box);
+}
+
+/* An EFFECT_CLOSE for its connection may follow. */
+static void tell_leak(weir_pool *pool, const effect *f, outbox *box)
+{
+    weir_container(f->waiter, weir_lease, waiter)->leaked = true;
+    order(pool, f, ORDER_TELL_LEAK, box);
+}
+
+/* Under the lock: all who wait for a pause are to hear `error`. */
+static void tell_pausers(weir_pool *pool, int error, outbox *box)
+{
+    pauser *p;
+    DL_FOREACH (pool->pausers, p) {
+        p->error = error;
+        p->told = true;
+    }
+    DL_CONCAT(box->pausers, pool->pausers);
+    pool->pausers = NULL;
 }
 
 /* Under the lock. Returns whether the pool is drained now. */
@@ -128,14 +177,17 @@ static bool carry_out(weir_pool *pool, const effects *out, uint64_t now_ns, weir
         switch (f->kind) {
         case EFFECT_DIAL: order(pool, f, ORDER_DIAL, box); break;
         case EFFECT_GRANT: grant(pool, f, now_ns, mine, box); break;
-        case EFFECT_REFUSE: refuse(pool, f, mine, box); break;
+        case EFFECT_REFUSE: refuse(pool, f, now_ns, mine, box); break;
         case EFFECT_CHECK: order(pool, f, ORDER_CHECK, box); break;
         case EFFECT_RESET: order(pool, f, ORDER_RESET, box); break;
         case EFFECT_CANCEL: order(pool, f, ORDER_SETTLE, box); break;
         case EFFECT_CLOSE: retire(pool, f, box); break;
         case EFFECT_DRAINED: drained = true; break;
+        case EFFECT_LEAKED: tell_leak(pool, f, box); break;
         case EFFECT_PAUSED:
-        case EFFECT_LEAKED: break;
+            pool->at_rest = true;
+            tell_pausers(pool, 0, box);
+            break;
         }
     }
     return drained;
@@ -155,27 +207,53 @@ static void arm(pool_lane *here, uint64_t wake_ns)
 
 static void account_release(weir_pool *pool, weir_lease *lease, uint64_t now_ns)
 {
-    uint64_t use_ns = now_ns - lease->granted_ns;
     pool->stats.released++;
-    histogram_add(&pool->stats.use, use_ns);
-    /* An exponentially weighted mean over about the last sixteen leases. */
-    pool->use_ewma_ns =
-        pool->use_ewma_ns ? pool->use_ewma_ns - pool->use_ewma_ns / 16 + use_ns / 16 : use_ns;
-    lease->connection->lease = NULL;
+    histogram_add(&pool->stats.use, now_ns - lease->granted_ns);
+    load_ended(&pool->load, now_ns);
+    if (lease->connection)
+        lease->connection->lease = NULL;
 }
 
-uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
+/* What the pausers hear of a step that was not for them. */
+static void account_control(weir_pool *pool, event_kind kind, pauser *joining, outbox *box)
+{
+    switch (kind) {
+    case EVENT_PAUSE:
+        DL_APPEND(pool->pausers, joining);
+        if (pool->life != POOL_OPEN)
+            tell_pausers(pool, WEIR_ECLOSED, box);
+        else if (pool->at_rest)
+            tell_pausers(pool, 0, box);
+        break;
+    case EVENT_RESUME:
+        pool->at_rest = false;
+        tell_pausers(pool, WEIR_EBUSY, box);
+        break;
+    case EVENT_DRAIN:
+        pool->at_rest = false;
+        tell_pausers(pool, WEIR_ECLOSED, box);
+        break;
+    default: break;
+    }
+}
+
+static uint64_t step(weir_pool *pool, const event *e, weir_lease *mine, pauser *joining)
 {
     effects out;
     outbox box;
+    box.pausers = NULL;
     box.count = 0;
 
     pthread_mutex_lock(&pool->lock);
     uint64_t now_ns = weir_now();
-    if (e->kind == EVENT_RELEASE)
+    if (e->kind == EVENT_TAKE)
+        load_taken(&pool->load, now_ns);
+    else if (e->kind == EVENT_RELEASE)
         account_release(pool, weir_container(e->waiter, weir_lease, waiter), now_ns);
     core_step(pool->core, e, now_ns, &out);
     bool drained = carry_out(pool, &out, now_ns, mine, &box);
+    if (e->kind >= EVENT_DRAIN)
+        account_control(pool, e->kind, joining, &box);
     pthread_mutex_unlock(&pool->lock);
 
     arm(pool_here(pool), out.wake_ns);
@@ -183,6 +261,16 @@ uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
     if (drained)
         pool_drained(pool);
     return now_ns;
+}
+
+uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine)
+{
+    return step(pool, e, mine, NULL);
+}
+
+void pool_step_to_pause(weir_pool *pool, pauser *p)
+{
+    step(pool, &(event){.kind = EVENT_PAUSE}, NULL, p);
 }
 
 static void tick(weir_timer *timer)
@@ -207,13 +295,16 @@ static uint64_t seed_of(const weir_pool_options *options)
     return seed | 1;
 }
 
+/* Room to grow at run time, where nothing was said of it. */
+#define USUAL_LIMIT 100u
+
 static core_options rules(const weir_pool_options *o, uint32_t lanes)
 {
     uint32_t max = (uint32_t)or_default(o->max, 10);
     uint32_t queue_max = (uint32_t)or_default(o->queue_max, 1024);
     return (core_options){
         .lanes = lanes,
-        .slots = (uint32_t)or_default(o->max_limit, max > 100 ? max : 100),
+        .slots = (uint32_t)or_default(o->max_limit, max > USUAL_LIMIT ? max : USUAL_LIMIT),
         .max = max,
         .min = o->min,
         .queue_max = queue_max,
@@ -226,10 +317,10 @@ static core_options rules(const weir_pool_options *o, uint32_t lanes)
         .keepalive_ns = or_default(o->keepalive_ns, WEIR_S(120)),
         .leak_after_ns = or_default(o->leak_after_ns, WEIR_S(30)),
         .reclaim_leaked = o->reclaim_leaked,
+        .cancel_grace_ns = or_default(o->cancel_grace_ns, WEIR_S(5)),
         .shed_target_ns = or_default(o->shed_target_ns, WEIR_MS(200)),
         .shed_interval_ns = or_default(o->shed_interval_ns, WEIR_S(1)),
         .full_pause_ns = WEIR_S(2),
-        .cancel_grace_ns = or_default(o->cancel_grace_ns, WEIR_S(5)),
         .backoff_base_ns = or_default(o->backoff_base_ns, WEIR_MS(20)),
         .backoff_max_ns = or_default(o->backoff_max_ns, WEIR_MS(500)),
         .affinity_ns = WEIR_MS(2),
@@ -252,16 +343,14 @@ static int refuse_options(const char *message, weir_error *why)
 static int check_options(const core_options *o, weir_error *why)
 {
     const char *message = NULL;
-    if (o->max > MAX_CONNECTIONS)
-        message = "max is larger than any server takes";
+    if (o->slots > MAX_CONNECTIONS)
+        message = "max or max_limit is larger than any server takes";
+    else if (o->max > o->slots)
+        message = "max is larger than max_limit";
     else if (o->min > o->max)
         message = "min is larger than max";
-    else if (o->slots < o->max)
-        message = "max_limit is smaller than max";
-    else if (o->slots > MAX_CONNECTIONS)
-        message = "max_limit is larger than any server takes";
     else if (o->queue_reserve >= o->queue_max)
-        message = "queue_reserve leaves no place in the queue for others";
+        message = "queue_reserve leaves no place of queue_max to the ordinary";
     return message ? refuse_options(message, why) : 0;
 }
 
@@ -286,9 +375,6 @@ static int make_parts(weir_pool *pool, const core_options *o)
         c->pool = pool;
         c->index = i;
         c->driver_pool = pool->driver_pool;
-        c->state = calloc(1, pool->driver->connection_size);
-        if (!c->state)
-            return WEIR_ENOMEM;
     }
     return core_new(o, &pool->core);
 }
@@ -324,14 +410,15 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
         return WEIR_ENOMEM;
     pool->runtime = runtime;
     pool->driver = options->driver ? options->driver : weir_postgres();
-    pool->max = o.max;
+    pool->slots = o.slots;
+    pool->hooks = options->hooks;
     pool->slots = o.slots;
     pool->lane_count = o.lanes;
+    pool->wait_target_ns = or_default(options->wait_target_ns, WEIR_MS(10));
+    load_begin(&pool->load, weir_now());
     pool->on_event = options->on_event;
     pool->on_event_arg = options->on_event_arg;
     snprintf(pool->name, sizeof pool->name, "%s", options->name ? options->name : "default");
-    pool->stats.max = o.max;
-    pool->stats.min = o.min;
     pool->stats.queue_max = o.queue_max;
     pthread_mutex_init(&pool->lock, NULL);
 

@@ -7,7 +7,9 @@
 
 #include "core.h"
 #include "driver.h"
+#include "family.h"
 #include "lane.h"
+#include "load.h"
 #include "task.h"
 #include "weir.h"
 
@@ -18,16 +20,29 @@ struct weir_lease {
     waiter waiter;
     weir_pool *pool;
     weir_lane *lane;
-    weir_connection *connection; /* once granted */
+    weir_connection *connection; /* once granted, until reclaimed */
+    uint64_t serial;             /* of the connection, for when it has been reclaimed */
+    int backend_pid;
     uint64_t granted_ns;
-    int refusal;         /* why it was refused, once it was */
-    bool answered;       /* by its own lane's step, so that it needs no job; own thread only */
-    bool posted;         /* `job` is on its way to the taker; set under the pool's lock */
-    bool abandoned;      /* its taker has gone: a grant is given back on arrival */
-    bool severed;        /* the connection could not join the lane's loop */
-    bool spent;          /* a query was cut short */
-    atomic_bool running; /* a query is under way; read by others for diagnosis */
-    weir_job job;        /* brings grant or refusal to its lane */
+    const char *where; /* source line of the acquire; never NULL */
+    family *family;    /* of the taker, held; NULL: none, or not known */
+    char *cycle;       /* who waits for whom, when it was refused for that; owned; may be NULL */
+    int refusal;       /* why it was refused, once it was */
+    bool answered;     /* by its own lane's step, so that it needs no job; own thread only */
+    bool posted;       /* `job` is on its way to the taker; set under the pool's lock */
+    bool abandoned;    /* its taker has gone: a grant is given back on arrival */
+    bool severed;      /* the connection could not join the lane's loop */
+    bool spent;        /* a query was cut short */
+    bool leaked;       /* held for too long; set under the pool's lock */
+    bool leak_told;    /* an event has said so; own thread only */
+    bool leak_due;     /* set where the connection was, for where it goes */
+    bool reclaimed;    /* and its connection is gone; set under the pool's lock */
+    weir_job job;      /* brings grant or refusal to its lane */
+
+    /* Read by others for diagnosis. */
+    atomic_bool running;               /* a query is under way */
+    _Atomic(const char *) transaction; /* as in weir_lease_info, a literal; NULL: nothing has run */
+    uint64_t query_started_ns;         /* the one under way or last run; under the pool's lock */
 
     weir_wait *wait;         /* the task form: who waits for grant or answer, until it runs */
     weir_granted_fn granted; /* the callback form */
@@ -46,6 +61,9 @@ struct weir_lease {
     struct weir_lease *next; /* among spare ones */
     char label[WEIR_LABEL_MAX];
     char trace_id[WEIR_LABEL_MAX];
+    /* What diagnosis calls the statement under way or last run, "" for none; under the pool's lock.
+     */
+    char query[WEIR_LABEL_MAX];
 };
 
 /* What a pool keeps on each lane. Own thread only. */
@@ -55,10 +73,21 @@ typedef struct pool_lane {
     uint64_t armed_ns;
     weir_lease *spare; /* leases to use again */
     uint32_t spare_count;
-    uint32_t leases;    /* out, from the asking to the end: as long as there are any, it stays */
+    uint32_t guests;    /* leases, from the asking to the end, and pausers: while there are any, the
+                           lane stays */
     bool leaving, left; /* while the pool goes */
     weir_job start, leave;
 } pool_lane;
+
+/* Who waits for a pause to come to rest. Belongs to its asker; in the pool's list under its lock,
+ * until `job` is on its way to tell. */
+typedef struct pauser {
+    struct pauser *prev, *next;
+    weir_lane *lane;
+    weir_job job;
+    int error;
+    bool told; /* `job` is on its way; under the pool's lock */
+} pauser;
 
 typedef enum pool_life { POOL_OPEN, POOL_DRAINING, POOL_GONE } pool_life;
 
@@ -67,8 +96,9 @@ struct weir_pool {
     const weir_driver *driver;
     void *driver_pool;
     char name[WEIR_LABEL_MAX];
-    uint32_t max;
-    uint32_t slots; /* the most that max can ever be set to */
+    uint32_t slots; /* connections there can ever be: the length of `connections` */
+    weir_hooks hooks;
+    uint64_t wait_target_ns;
     void (*on_event)(void *arg, const weir_event *event);
     void *on_event_arg;
     uint32_t lane_count;
@@ -80,8 +110,10 @@ struct weir_pool {
     weir_connection *connections;
     uint64_t serials;
     weir_pool_stats stats; /* counters and histograms; the gauges are read from the core */
-    uint64_t use_ewma_ns;
     weir_error connect_error;
+    load load;
+    pauser *pausers;
+    bool at_rest; /* paused, and nothing is leased, being reset or cancelled */
 
     pool_life life;
     uint32_t lanes_left; /* lanes that still know the pool, while it goes */
@@ -97,6 +129,10 @@ struct weir_pool {
  * time of the step. */
 uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine);
 
+/* The same with EVENT_PAUSE: `p` joins the pausers in that step and is told by its job, at once
+ * where the pool is at rest or closing. */
+void pool_step_to_pause(weir_pool *pool, pauser *p);
+
 /* The lane's own part of a pool. */
 pool_lane *pool_here(weir_pool *pool);
 
@@ -108,6 +144,11 @@ void pool_free(weir_pool *pool);
 /* Says to whoever listens what happened; not under the lock. */
 void pool_emit(weir_pool *pool, weir_event *what);
 
+/* A guest of this lane: until it goes, the pool stays. The pool may be gone when `pool_go` returns.
+ */
+pool_lane *pool_come(weir_pool *pool);
+void pool_go(pool_lane *here);
+
 /* What the connection is told to do by the core, carried out by connection.c on its lane. */
 enum {
     ORDER_DIAL = 1 << 0,
@@ -116,13 +157,28 @@ enum {
     ORDER_SETTLE = 1 << 3,
     ORDER_MOVE = 1 << 4, /* to the lane of c->moving_to, which is granted it there */
     ORDER_CLOSE = 1 << 5,
+    ORDER_TELL_LEAK = 1 << 6,
 };
 
 /* The job behind weir_connection.job. */
 void connection_carry_out(weir_job *job);
 
+/* The connection has arrived on its new lane: carries out what came there before it did. */
+void connection_catch_up(weir_connection *c);
+
+/* What the pool's hooks say, where there are any. */
+bool connection_may_be_taken(const weir_connection *c);
+bool connection_may_be_kept(const weir_connection *c);
+
 /* The job behind weir_lease.job: brings grant or refusal to the taker, on its lane. */
 void lease_deliver(weir_job *job);
+
+/* Says that a lease has leaked, once. On its lane. */
+void lease_tell_leak(weir_lease *lease);
+
+/* The lease has lost connection `c`, which is about to be closed: ends the query under way on it.
+ */
+void query_reclaim(weir_lease *lease, weir_connection *c);
 
 /* Cheaper than filling all of it with zeros. */
 static inline void error_clear(weir_error *error)
@@ -140,6 +196,18 @@ void pool_drained(weir_pool *pool);
 
 /* No lease is out any more on a lane that is leaving. The pool may be gone when this returns. */
 void pool_leave(pool_lane *here);
+
+/* ---- listing.c ---- */
+
+/* weir_pool_leases, for who has the lock already. */
+uint32_t oldest_leases(weir_pool *pool, uint64_t now_ns, weir_lease_info *leases,
+                       uint32_t capacity);
+
+/* ---- pool_deadlock.c ---- */
+
+/* Who holds what and waits for what, now that `victim` is refused for it. Under the lock. The
+ * caller's to free; NULL without memory. */
+char *describe_deadlock(const weir_pool *pool, const weir_lease *victim, uint64_t now_ns);
 
 /* ---- histogram.c ---- */
 

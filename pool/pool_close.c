@@ -21,11 +21,19 @@ static void hand_back(weir_job *job)
     closed(arg);
 }
 
+/* Its closer's lane alone changes and may simply read it. */
+static void set_life(weir_pool *pool, pool_life life)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->life = life;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void pool_ends(weir_job *job)
 {
     weir_pool *pool = weir_container(job, weir_pool, closed_job);
     pool_emit(pool, &(weir_event){.kind = WEIR_POOL_CLOSED});
-    pool->life = POOL_GONE;
+    set_life(pool, POOL_GONE);
     hand_back(job);
 }
 
@@ -57,7 +65,7 @@ static void lane_leaves(weir_job *job)
 {
     pool_lane *here = weir_container(job, pool_lane, leave);
     here->leaving = true;
-    if (here->leases == 0)
+    if (here->guests == 0)
         pool_leave(here);
 }
 
@@ -79,7 +87,7 @@ static void begin_drain(weir_pool *pool)
         assert(pool->closer_lane == weir_lane_self());
         return;
     }
-    pool->life = POOL_DRAINING;
+    set_life(pool, POOL_DRAINING);
     pool->closer_lane = weir_lane_self();
     pool->lanes_left = pool->lane_count;
     pool_emit(pool, &(weir_event){.kind = WEIR_POOL_DRAINING});

@@ -1,6 +1,7 @@
 /* query.c: one operation on a lease, from its start to its answer. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "pool.h"
 
@@ -23,6 +24,8 @@ static int prepare(weir_lease *lease, operation_kind kind, const weir_statement 
      * taken. */
     if (lease->wait || lease->done)
         return WEIR_EBUSY;
+    if (lease->reclaimed)
+        return WEIR_ERECLAIMED;
     if (lease->spent)
         return WEIR_ESPENT;
     if (!statement || !statement->sql)
@@ -36,25 +39,42 @@ static int prepare(weir_lease *lease, operation_kind kind, const weir_statement 
     return 0;
 }
 
+/* For diagnosis: the statement's own words may be gone before the lease is. */
+static void note_start(weir_lease *lease)
+{
+    const weir_statement *statement = lease->operation.statement;
+    const char *name = statement->name ? statement->name : statement->sql;
+    size_t length = strnlen(name, sizeof lease->query - 1);
+    pthread_mutex_lock(&lease->pool->lock);
+    memcpy(lease->query, name, length);
+    lease->query[length] = '\0';
+    lease->query_started_ns = lease->started_ns;
+    pthread_mutex_unlock(&lease->pool->lock);
+    atomic_store_explicit(&lease->transaction, "active", memory_order_relaxed);
+    atomic_store_explicit(&lease->running, true, memory_order_relaxed);
+}
+
 static void start(weir_lease *lease)
 {
     weir_connection *c = lease->connection;
     c->operation = &lease->operation;
-    atomic_store_explicit(&lease->running, true, memory_order_relaxed);
+    note_start(lease);
     lease->pool->driver->run(c, &lease->operation);
 }
 
-static void account(weir_lease *lease)
+static void account(weir_lease *lease, const weir_connection *c)
 {
+    const weir_driver *driver = lease->pool->driver;
+    const char *transaction = driver->transaction ? driver->transaction(c) : NULL;
     weir_timings *t = lease->timings;
     t->done_ns = weir_now();
     t->query_ns += t->done_ns - lease->started_ns;
+    atomic_store_explicit(&lease->transaction, transaction, memory_order_relaxed);
     atomic_store_explicit(&lease->running, false, memory_order_relaxed);
 }
 
-static void emit(weir_lease *lease, weir_event_kind kind, int error)
+static void emit(weir_lease *lease, const weir_connection *c, weir_event_kind kind, int error)
 {
-    const weir_connection *c = lease->connection;
     pool_emit(lease->pool, &(weir_event){
                                .kind = kind,
                                .error = error,
@@ -69,6 +89,15 @@ static void emit(weir_lease *lease, weir_event_kind kind, int error)
                            });
 }
 
+static void count_cancelled(weir_lease *lease, const weir_connection *c, int why)
+{
+    account(lease, c);
+    pthread_mutex_lock(&lease->pool->lock);
+    lease->pool->stats.queries_cancelled++;
+    pthread_mutex_unlock(&lease->pool->lock);
+    emit(lease, c, WEIR_QUERY_CANCELLED, why);
+}
+
 /* Gives up the query under way: at the server it is cancelled, the lease is spent. On the loop's
  * own stack. */
 static void cut_short(weir_lease *lease)
@@ -77,14 +106,20 @@ static void cut_short(weir_lease *lease)
     c->operation = NULL;
     lease->spent = true;
     lease->pool->driver->cancel(c);
-    account(lease);
-    pthread_mutex_lock(&lease->pool->lock);
-    lease->pool->stats.queries_cancelled++;
-    pthread_mutex_unlock(&lease->pool->lock);
-    emit(lease, WEIR_QUERY_CANCELLED, WEIR_ECANCELED);
+    count_cancelled(lease, c, WEIR_ECANCELED);
 }
 
 static void send_answer(weir_lease *lease);
+
+static void tell_taker(weir_lease *lease)
+{
+    if (lease->done) {
+        weir_timer_stop(&lease->deadline);
+        send_answer(lease);
+    } else {
+        wait_end(lease->wait, 0);
+    }
+}
 
 void operation_finish(weir_connection *c, int status, weir_result *result)
 {
@@ -97,15 +132,20 @@ void operation_finish(weir_connection *c, int status, weir_result *result)
     c->error.code = status;
     lease->status = status;
     lease->result = result;
-    account(lease);
+    account(lease, c);
     if (status < 0)
-        emit(lease, WEIR_QUERY_FAILED, status);
-    if (lease->done) {
-        weir_timer_stop(&lease->deadline);
-        send_answer(lease);
-    } else {
-        wait_end(lease->wait, 0);
-    }
+        emit(lease, c, WEIR_QUERY_FAILED, status);
+    tell_taker(lease);
+}
+
+void query_reclaim(weir_lease *lease, weir_connection *c)
+{
+    if (!c->operation)
+        return;
+    c->operation = NULL;
+    lease->status = WEIR_ERECLAIMED;
+    count_cancelled(lease, c, WEIR_ERECLAIMED);
+    tell_taker(lease);
 }
 
 void operation_sent(weir_connection *c)
@@ -160,7 +200,8 @@ static int run(weir_lease *lease, operation_kind kind, const weir_statement *sta
         r = lease->status;
     if (r < 0) {
         weir_result_free(lease->result);
-        lease->connection->error.code = r;
+        if (lease->connection)
+            lease->connection->error.code = r;
         return r;
     }
     if (result)
@@ -200,7 +241,8 @@ static void send_answer(weir_lease *lease)
 static void time_out(weir_lease *lease)
 {
     lease->status = WEIR_ETIMEDOUT;
-    lease->connection->error.code = WEIR_ETIMEDOUT;
+    if (lease->connection)
+        lease->connection->error.code = WEIR_ETIMEDOUT;
     send_answer(lease);
 }
 
@@ -217,6 +259,11 @@ static void start_job(weir_job *job)
     weir_lease *lease = weir_container(job, weir_lease, job);
     if (lease->until_ns != WEIR_NEVER && lease->until_ns <= weir_now()) {
         time_out(lease);
+        return;
+    }
+    if (lease->reclaimed) {
+        lease->status = WEIR_ERECLAIMED;
+        send_answer(lease);
         return;
     }
     if (lease->until_ns != WEIR_NEVER)

@@ -40,6 +40,21 @@ static void delist(weir_task *task)
     lane->tasks_alive--;
 }
 
+typedef struct joining {
+    weir_wait wait;
+    weir_task *task;
+    family *resting; /* the one who joins, where both are of it */
+} joining;
+
+static void end_join(weir_task *task)
+{
+    joining *j = weir_container(task->joiner, joining, wait);
+    task->joiner = NULL;
+    if (j->resting)
+        family_rise(j->resting);
+    wait_end(&j->wait, 0);
+}
+
 /* On the loop's own stack, so that the task's may go. */
 static void finish(weir_task *task)
 {
@@ -49,11 +64,9 @@ static void finish(weir_task *task)
     delist(task);
     if (task->group)
         group_member_ended(task);
-    if (task->joiner) {
-        weir_wait *joiner = task->joiner;
-        task->joiner = NULL;
-        wait_end(joiner, 0);
-    }
+    if (task->joiner)
+        end_join(task);
+    family_bury(task); /* after those who waited for it have risen: somebody could always go on */
     if (task->detached)
         free(task);
 }
@@ -316,21 +329,21 @@ int weir_spawn_on(weir_lane *lane, weir_task_fn fn, void *arg)
 
 /* ---- Its handle ---- */
 
-typedef struct joining {
-    weir_wait wait;
-    weir_task *task;
-} joining;
-
 static void begin_join(weir_wait *wait)
 {
     joining *j = weir_container(wait, joining, wait);
+    family *own = wait->task->family;
     j->task->joiner = wait;
+    if (own && own == j->task->family)
+        family_rest(j->resting = own);
 }
 
 static void abandon_join(weir_wait *wait)
 {
     joining *j = weir_container(wait, joining, wait);
     j->task->joiner = NULL;
+    if (j->resting)
+        family_rise(j->resting);
 }
 
 int weir_join(weir_task *task, int *result)

@@ -2,6 +2,7 @@
 #ifndef WEIR_TASK_H
 #define WEIR_TASK_H
 
+#include "family.h"
 #include "lane.h"
 #include "weir.h"
 
@@ -68,6 +69,7 @@ struct weir_task {
     weir_wait *joiner;
     weir_group *group;
     weir_task *group_next, *group_prev; /* among the group's members */
+    family *family;                     /* held; NULL: it needed none yet */
 };
 
 /* Spawns on the lane of this thread; the handle is the caller's. WEIR_ENOMEM, WEIR_EINVAL. */
