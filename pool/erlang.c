@@ -3,26 +3,26 @@
 
 #include <math.h>
 
-double erlang_b_next(double blocked, double load, uint32_t connections)
+double erlang_b_next(double blocked, double erlangs, uint32_t connections)
 {
-    return load * blocked / (connections + load * blocked);
+    return erlangs * blocked / (connections + erlangs * blocked);
 }
 
-double erlang_c_of_b(double blocked, double load, uint32_t connections)
+double erlang_c_of_b(double blocked, double erlangs, uint32_t connections)
 {
-    double idle = 1 - load / connections;
+    double idle = 1 - erlangs / connections;
     return idle > 0 ? blocked / (idle + (1 - idle) * blocked) : 1;
 }
 
-double erlang_c(double load, uint32_t connections)
+double erlang_c(double erlangs, uint32_t connections)
 {
     double blocked = 1;
     for (uint32_t i = 1; i <= connections; i++)
-        blocked = erlang_b_next(blocked, load, i);
-    return erlang_c_of_b(blocked, load, connections);
+        blocked = erlang_b_next(blocked, erlangs, i);
+    return erlang_c_of_b(blocked, erlangs, connections);
 }
 
-double erlang_late(double c, double load, uint32_t connections, double wait)
+double erlang_late(double c, double erlangs, uint32_t connections, double wait)
 {
-    return load < connections ? c * exp(-(connections - load) * wait) : 1;
+    return erlangs < connections ? c * exp(-(connections - erlangs) * wait) : 1;
 }

@@ -9,7 +9,7 @@ void load_begin(load *l, uint64_t now_ns)
 void load_turn(load *l, uint64_t now_ns)
 {
     /* Of a long rest only the last spans are worth filling in. */
-    uint64_t rest_ns = (LOAD_SPANS + 1) * LOAD_SPAN_NS;
+    uint64_t rest_ns = LOAD_KEPT_NS + LOAD_SPAN_NS;
     if (now_ns - l->began_ns > rest_ns) {
         l->began_ns = now_ns - rest_ns;
         l->counted_ns = l->began_ns;
@@ -32,6 +32,7 @@ static void join(load_span *into, const load_span *from)
     into->takes += from->takes;
     into->refused += from->refused;
     into->ended += from->ended;
+    into->used_ns += from->used_ns;
     into->busy_ns += from->busy_ns;
 }
 

@@ -9,12 +9,14 @@
 
 #define LOAD_SPANS   30
 #define LOAD_SPAN_NS WEIR_S(10)
+#define LOAD_KEPT_NS (LOAD_SPANS * LOAD_SPAN_NS)
 
 typedef struct load_span {
     uint64_t length_ns; /* LOAD_SPAN_NS, but for the present one */
     uint64_t takes;     /* refused ones included */
     uint64_t refused;
     uint64_t ended;   /* leases */
+    uint64_t used_ns; /* how long these lasted, added up; each up to all the time that is kept */
     uint64_t busy_ns; /* for so long connections were out on lease, added up */
 } load_span;
 
@@ -60,9 +62,11 @@ static inline void load_refused(load *l, uint64_t now_ns)
     load_until(l, now_ns)->refused++;
 }
 
-static inline void load_ended(load *l, uint64_t now_ns)
+static inline void load_ended(load *l, uint64_t used_ns, uint64_t now_ns)
 {
-    load_until(l, now_ns)->ended++;
+    load_span *present = load_until(l, now_ns);
+    present->ended++;
+    present->used_ns += used_ns < LOAD_KEPT_NS ? used_ns : LOAD_KEPT_NS;
     l->out--;
 }
 

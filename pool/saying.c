@@ -20,14 +20,15 @@ void say_duration(saying *s, uint64_t ns)
 {
     static const struct {
         const char *name;
-        double ns, most; /* where three figures would round up to the next unit */
+        double ns, most; /* what would round up to this much is told in the next unit */
+        int figures;
     } units[] = {
-        {"us", 1e3, 999.5},   {"ms", 1e6, 999.5},   {"s", 1e9, 119.5},
-        {"min", 60e9, 119.5}, {"h", 3600e9, 47.95},
+        {"us", 1e3, 999.5, 3},  {"ms", 1e6, 999.5, 3},  {"s", 1e9, 119.5, 3},
+        {"min", 60e9, 99.5, 2}, {"h", 3600e9, 47.5, 2},
     };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if ((double)ns / units[i].ns < units[i].most) {
-            say(s, "%.3g %s", (double)ns / units[i].ns, units[i].name);
+            say(s, "%.*g %s", units[i].figures, (double)ns / units[i].ns, units[i].name);
             return;
         }
     say(s, "%.0f days", (double)ns / 86400e9);

@@ -18,7 +18,7 @@ typedef struct saying {
 
 __attribute__((format(printf, 2, 3))) void say(saying *s, const char *format, ...);
 
-/* With three figures, in the unit that suits: 250 us, 12.4 ms, 31.2 s, 5 min. */
+/* With two or three figures, in the unit that suits: 250 us, 12.4 ms, 31.2 s, 4.8 min. */
 void say_duration(saying *s, uint64_t ns);
 
 /* To one place while that matters: 3.4, 240. */
