@@ -481,11 +481,19 @@ typedef struct weir_pool_options {
     uint64_t backoff_base_ns;    /* first pause after a failed dial, then doubled; 20 ms */
     uint64_t backoff_max_ns;     /* longest such pause; the jitter is full; 500 ms */
 
-    const char *on_connect; /* SQL run on each new connection before anyone gets it: any number of
-                               statements; an error fails the dial; NULL: none */
-    bool random_hosts;      /* try the hosts of conninfo in random order, not in theirs */
+    const char *on_connect; /* SQL run on each new connection before anyone gets it, and again, in
+                               the same message, whenever the session is reset after a lease: any
+                               number of statements, that stand being run twice and leave no
+                               transaction open; not COPY; DateStyle has to stay ISO and
+                               client_encoding UTF8. An error fails the dial; NULL: none */
+    bool random_hosts;      /* try the addresses of conninfo's hosts in random order, not in theirs;
+                               either way those that lately did not answer come last */
     uint64_t max_lag_ns;    /* a standby further behind its primary than this is not used: asked at
-                               each dial, check and keepalive; 0 or WEIR_NEVER: not asked */
+                               each dial, check and keepalive (WEIR_RETIRE_LAGGING). A dial goes on
+                               to the other hosts of conninfo, so that prefer-standby ends at the
+                               primary. Behind is the age of the last transaction replayed, by the
+                               standby's clock; one that has replayed all it has received is not,
+                               even if its primary is out of reach. 0 or WEIR_NEVER: not asked */
     weir_hooks hooks;
 
     /* Called on the lane where it happens, on the loop's stack or a task's; must not block nor call

@@ -171,6 +171,7 @@ typedef struct session {
     bool retried;    /* the operation, with its statement prepared anew */
     bool dirty;      /* session state may have been changed */
     bool greeting_prepares; /* on_connect makes statements: none may be left when it runs again */
+    bool asked_again; /* how far it is behind */
     bool demoted;           /* cannot be written to any more, which is what it is for */
     bool statements_stale;  /* somebody closed or made statements beside us */
     bool settling;          /* the pool waits for the quarantine's end */
@@ -238,6 +239,8 @@ void dial_lost(session *s);
 bool lag_matters(const session *s);
 /* Sends the question. Reports a loss. */
 void lag_ask(session *s, activity why);
+/* True where the answer is that it is too far: then it is asked once more. May report, then. */
+bool lag_ask_again(session *s, activity why);
 /* Reads the answer into flight.lag_ns. */
 void lag_read(flight *f, const PGresult *result);
 /* It is further behind than it may be: c->error says so, with that code. */

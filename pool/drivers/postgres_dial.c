@@ -218,6 +218,8 @@ static void measured(session *s)
         c->error = s->flight.error;
         c->error.code = WEIR_ECONNECT;
         connection_down(c, WEIR_RETIRE_CONNECT_FAILED);
+    } else if (lag_ask_again(s, ACTIVITY_MEASURE)) {
+        return;
     } else if (!lag_is_too_long(s, WEIR_ECONNECT)) {
         come_up(s);
     } else if (route_pass_over(s->route, s->pg)) {

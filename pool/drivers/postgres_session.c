@@ -129,6 +129,8 @@ static void checked(session *s)
         connection_down(s->c, WEIR_RETIRE_CHECK_FAILED);
     } else if (verdict != WEIR_RETIRE_NOT) {
         connection_down(s->c, verdict);
+    } else if (lag_ask_again(s, ACTIVITY_CHECK)) {
+        return;
     } else if (lag_is_too_long(s, WEIR_ELOST)) {
         connection_down(s->c, WEIR_RETIRE_LAGGING);
     } else {
