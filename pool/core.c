@@ -155,20 +155,32 @@ void refuse_waiting(core *c, waiter *w, int error)
     refuse(c, w, error);
 }
 
+/* One that was merely kept alive may be fresh behind others that are stale. */
+static connection *hottest_fresh(const core *c, uint32_t lane)
+{
+    connection *x = c->idle[lane];
+
+    while (x && is_stale(c, x))
+        x = x->next;
+    return x;
+}
+
 /* The idle connection a waiter of `lane` would get: the hottest of its own lane, else of any. A
  * stale one only when there is none that can be had at once. */
 static connection *idle_for(const core *c, uint32_t lane)
 {
-    connection *own = c->idle[lane], *hottest = own;
+    connection *fresh = hottest_fresh(c, lane), *stale = c->idle[lane];
 
-    if (c->count[CONNECTION_IDLE] == 0 || (own && !is_stale(c, own)))
-        return own;
+    if (c->count[CONNECTION_IDLE] == 0 || fresh)
+        return fresh;
     for (uint32_t i = 0; i < c->options.lanes; i++) {
-        connection *x = c->idle[i];
-        if (x && (!hottest || x->used_ns > hottest->used_ns))
-            hottest = x;
+        connection *x = hottest_fresh(c, i);
+        if (x && (!fresh || x->used_ns > fresh->used_ns))
+            fresh = x;
+        if (!stale || (!c->idle[lane] && c->idle[i] && c->idle[i]->used_ns > stale->used_ns))
+            stale = c->idle[i];
     }
-    return own && is_stale(c, hottest) ? own : hottest;
+    return fresh ? fresh : stale;
 }
 
 /* First in, first out; only that a connection stays on its lane while the first in line is from
@@ -412,10 +424,12 @@ static void on_checked(core *c, connection *x)
         return;
     assert(x->state == CONNECTION_CHECKING || x->state == CONNECTION_RESETTING ||
            x->state == CONNECTION_CANCELLING);
+    bool quarantined = x->state == CONNECTION_CANCELLING;
+
     x->heard_ns = c->now_ns;
-    if (x->state == CONNECTION_CANCELLING)
-        c->quarantine_ended++;
     connection_keep(c, x);
+    if (quarantined && x->state == CONNECTION_IDLE)
+        c->quarantine_ended++;
 }
 
 static void on_down(core *c, connection *x, weir_retire_reason reason)
