@@ -3,12 +3,13 @@
 
 #include "core_state.h"
 
-/* A deadline that passed while the server could not be reached is the server's fault. */
+/* A deadline that passed while the server could not be reached is the server's fault; while paused
+ * nobody tries to reach it. */
 static int expiry_error(const core *c)
 {
     bool any_up = open_count(c) > c->count[CONNECTION_DIALING];
 
-    return c->pace.failures > 0 && !any_up ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
+    return c->pace.failures > 0 && !any_up && !c->paused ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
 }
 
 static void expire_waiters(core *c)
