@@ -465,13 +465,16 @@ static void apply(core *c, const event *e)
     case EVENT_CHECKED: on_checked(c, connection_at(c, e->connection)); break;
     case EVENT_DOWN: on_down(c, connection_at(c, e->connection), e->reason); break;
     case EVENT_CLOSED: on_closed(c, connection_at(c, e->connection)); break;
-    case EVENT_TICK: c->suspicious = true; break;
+    case EVENT_TICK: break;
     case EVENT_DRAIN: on_drain(c); break;
     case EVENT_RESIZE: on_resize(c, e->max, e->min); break;
     case EVENT_PAUSE: on_pause(c); break;
     case EVENT_RESUME: c->paused = false; break;
     case EVENT_EVICT: on_evict(c, e->spread_ns); break;
     }
+    /* Who is left when the last slot that could still have been dialled is gone? */
+    if (e->kind == EVENT_CLOSED || e->kind == EVENT_RESIZE || e->kind == EVENT_TICK)
+        c->suspicious = true;
     if (e->kind >= EVENT_TICK) /* then all that the clock may ask for is looked at anew */
         c->wake_ns = 0;
 }
@@ -479,13 +482,12 @@ static void apply(core *c, const event *e)
 /* What follows from where things now stand, whichever event brought them there. */
 static void settle(core *c)
 {
+    trim(c); /* first: else those too many would go in the order of their lanes */
     bool due = c->now_ns >= c->wake_ns;
-
     if (due)
         expire_due(c);
     if (c->draining)
         drain(c);
-    trim(c);
     /* A waiter whose refusal did not fit must not be granted anything after its deadline. */
     if (!c->overflowed)
         serve(c);
