@@ -19,9 +19,6 @@ typedef struct reader {
 /* Reads what stands after the annotation's word; NUL-terminated, trimmed, may be changed. */
 typedef int directive_fn(reader *r, char *rest);
 
-/* A query that names another pool must not quietly run on this one. */
-#define ONLY_POOL "default"
-
 static directive_fn read_route, read_returns, read_timeout, read_default, read_optional, read_pool;
 
 static const struct directive {
@@ -186,9 +183,7 @@ static int read_pool(reader *r, char *rest)
     char *name = cut_word(&rest);
     if (!*name || *rest)
         return malformed(r, "@pool");
-    if (strcmp(name, ONLY_POOL) != 0)
-        return query_fail(r->fault, r->line, "there is no pool \"%.60s\", only \"%s\"", name,
-                          ONLY_POOL);
+    r->to->pool_line = r->line;
     return keep(&r->to->pool, name);
 }
 

@@ -22,6 +22,7 @@ typedef struct annotations {
     query_returns returns;
     uint64_t timeout_ns;
     char *pool;
+    uint32_t pool_line;
     annotation_note *notes;
     uint32_t note_count;
 } annotations;

@@ -1,4 +1,4 @@
-/* api.h: HTTP in front of a pool, as the service uses it. */
+/* api.h: HTTP in front of pools, as the service uses it. */
 #ifndef WEIR_API_H
 #define WEIR_API_H
 
@@ -19,12 +19,24 @@ typedef struct weir_request_record {
     const char *label;
 } weir_request_record;
 
+/* What an operator's request asks of whoever runs the API. */
+typedef struct weir_api_operator {
+    void *arg;
+    /* Reads the queries again, and returns once they are served: how many there are, or WEIR_EINVAL
+     * with `fault`, WEIR_ECANCELED, or what kept it from a database with the reason as the fault's
+     * message. In the request's task, on its lane. */
+    weir_async int (*reload)(void *arg, uint32_t *queries, query_fault *fault);
+    /* Begins an orderly end of the service. On the request's lane. */
+    void (*drain)(void *arg);
+} weir_api_operator;
+
 /* Strings are copied. Sizes in bytes. Zero takes the default beside it. */
 typedef struct weir_api_options {
     weir_runtime *runtime;
-    weir_pool *pool;
+    weir_pool *const *pools; /* as query_set_read was told their names; copied */
+    uint32_t pool_count;
     const char *listen;          /* host:port, [v6]:port; port 0: any free one; 127.0.0.1:8080 */
-    const char *admin_listen;    /* NULL: probes, metrics and pool state are on `listen` */
+    const char *admin_listen;    /* NULL: what is for operators is on `listen` */
     uint64_t acquire_timeout_ns; /* 1 s */
     uint64_t query_timeout_ns;   /* 5 s */
     size_t body_max;             /* 1 MiB; larger: 413 */
@@ -35,6 +47,7 @@ typedef struct weir_api_options {
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
     void *arg;
+    weir_api_operator operator;
 } weir_api_options;
 
 /* Binds the sockets, so that a wrong address is known at once; serves as soon as the runtime runs.
@@ -45,6 +58,11 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
 /* The port in use, for `listen` with port 0. */
 uint16_t weir_api_port(const weir_api *api);
 uint16_t weir_api_admin_port(const weir_api *api);
+
+/* From now on these tokens let operators in: one a line; blank lines, and lines that begin with #,
+ * say nothing. NULL or none: nobody is let in. Copied. WEIR_EINVAL, and the old ones stay, for a
+ * token that no header can carry, `*line` being its line; WEIR_ENOMEM. Any thread. */
+int weir_api_tokens(weir_api *api, const char *tokens, uint32_t *line);
 
 /* Puts a described query set in place of the present one; requests under way keep theirs. Takes the
  * caller's reference. Any thread. */

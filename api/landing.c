@@ -193,6 +193,8 @@ static void list(weir_request *req, const query_set *set)
         buffer_json_text(out, q->description);
         buffer_printf(out, ",\"method\":\"%s\",\"path\":", query_method_name(method_of(q)));
         buffer_json_text(out, path_of(q));
+        buffer_text(out, ",\"pool\":");
+        buffer_json_text(out, weir_pool_name(req->lane->api->pools[q->pool_index]));
         buffer_printf(out, ",\"returns\":\"%s\",\"parameters\":[", returns[q->returns]);
         for (uint32_t p = 0; p < q->param_count; p++) {
             buffer_text(out, p ? ",{\"name\":" : "{\"name\":");

@@ -10,6 +10,7 @@
 typedef struct scrape {
     buffer *out;
     const metrics_source *source;
+    const char *pool; /* the name of the pool being written */
     const weir_pool_stats *stats;
     process_figures process;
     series_view *series;
@@ -24,7 +25,8 @@ typedef struct metric {
     const char *name; /* without the _total of a counter */
     metric_type type;
     const char *help;
-    void (*write)(scrape *s);
+    void (*write)(scrape *s); /* once, or once a pool */
+    bool per_pool;
 } metric;
 
 static void label(buffer *out, const char *name, const char *value, bool first)
@@ -60,7 +62,7 @@ static void plain_sample(scrape *s, double value)
 static void pool_sample(scrape *s, const char *name, const char *value, uint64_t number)
 {
     name_sample(s);
-    label(s->out, "pool", s->source->pool, true);
+    label(s->out, "pool", s->pool, true);
     if (name)
         label(s->out, name, value, false);
     buffer_text(s->out, "} ");
@@ -99,7 +101,7 @@ static void pool_histogram(scrape *s, const weir_histogram *h)
 {
     buffer labels = {0};
 
-    label(&labels, "pool", s->source->pool, true);
+    label(&labels, "pool", s->pool, true);
     histogram_samples(s, &labels, h);
     s->out->failed |= labels.failed;
     buffer_free(&labels);
@@ -116,10 +118,10 @@ static void series_histograms(scrape *s, series_family family)
             char status[12] = {(char)('0' + key->status / 100 % 10),
                                (char)('0' + key->status / 10 % 10), (char)('0' + key->status % 10)};
             label(&labels, "route", key->name, true);
-            label(&labels, "method", key->method, false);
+            label(&labels, "method", key->within, false);
             label(&labels, "status", status, false);
         } else {
-            label(&labels, "pool", s->source->pool, true);
+            label(&labels, "pool", key->within, true);
             label(&labels, "query", key->name, false);
         }
         histogram_samples(s, &labels, &s->series[i].histogram);
@@ -152,6 +154,8 @@ static void leases_refused(scrape *s)
     const weir_pool_stats *p = s->stats;
     pool_sample(s, "reason", weir_error_name(WEIR_ETIMEDOUT), p->timed_out);
     pool_sample(s, "reason", weir_error_name(WEIR_EQUEUEFULL), p->queue_full);
+    pool_sample(s, "reason", weir_error_name(WEIR_ESHED), p->shed);
+    pool_sample(s, "reason", weir_error_name(WEIR_EDEADLK), p->deadlocked);
     pool_sample(s, "reason", weir_error_name(WEIR_ECONNECT), p->connect_refused);
     pool_sample(s, "reason", weir_error_name(WEIR_ECANCELED), p->cancelled);
     pool_sample(s, "reason", weir_error_name(WEIR_ECLOSED), p->closed_refused);
@@ -162,6 +166,12 @@ static void connections_retired(scrape *s)
     for (int reason = WEIR_RETIRE_NOT + 1; reason < WEIR_RETIRE_REASON_COUNT; reason++)
         pool_sample(s, "reason", weir_retire_reason_name((weir_retire_reason)reason),
                     s->stats->retired[reason]);
+}
+
+static void cancels(scrape *s)
+{
+    pool_sample(s, "outcome", "drained", s->stats->cancels_drained);
+    pool_sample(s, "outcome", "discarded", s->stats->cancels_discarded);
 }
 
 static void build_info(scrape *s)
@@ -192,6 +202,11 @@ WRITER(dials, pool_sample(s, NULL, NULL, s->stats->dialed))
 WRITER(dial_failures, pool_sample(s, NULL, NULL, s->stats->dial_failures))
 WRITER(leases_granted, pool_sample(s, NULL, NULL, s->stats->granted))
 WRITER(queries_cancelled, pool_sample(s, NULL, NULL, s->stats->queries_cancelled))
+WRITER(leases_leaked, pool_sample(s, NULL, NULL, s->stats->leaked))
+WRITER(leases_leaked_out, pool_sample(s, NULL, NULL, s->stats->leaked_out))
+WRITER(connection_ceiling, pool_sample(s, NULL, NULL, s->stats->ceiling))
+WRITER(paused, pool_sample(s, NULL, NULL, s->stats->paused))
+WRITER(shedding, pool_sample(s, NULL, NULL, s->stats->shedding))
 WRITER(queue_max, pool_sample(s, NULL, NULL, s->stats->queue_max))
 WRITER(reachable, pool_sample(s, NULL, NULL, s->stats->reachable))
 WRITER(draining, plain_sample(s, s->source->draining))
@@ -208,44 +223,65 @@ WRITER(start_time, plain_sample(s, s->process.start_seconds))
  * semantic conventions. */
 static const metric metrics[] = {
     {"db_client_connection_count", GAUGE, "Connections, idle or used for anything.",
-     connection_count},
-    {"db_client_connection_max", GAUGE, "Connections at most.", connection_max},
-    {"db_client_connection_idle_max", GAUGE, "Idle connections at most.", connection_idle_max},
+     connection_count, true},
+    {"db_client_connection_max", GAUGE, "Connections at most.", connection_max, true},
+    {"db_client_connection_idle_max", GAUGE, "Idle connections at most.", connection_idle_max,
+     true},
     {"db_client_connection_idle_min", GAUGE, "Connections kept even when idle.",
-     connection_idle_min},
+     connection_idle_min, true},
     {"db_client_connection_pending_requests", GAUGE, "Requests waiting for a connection.",
-     pending_requests},
+     pending_requests, true},
     {"db_client_connection_timeouts", COUNTER, "Waits for a connection that ended at a deadline.",
-     timeouts},
+     timeouts, true},
     {"db_client_connection_wait_time_seconds", HISTOGRAM,
-     "From asking for a connection to having it.", wait_time},
+     "From asking for a connection to having it.", wait_time, true},
     {"db_client_connection_use_time_seconds", HISTOGRAM,
-     "From having a connection to giving it back.", use_time},
-    {"db_client_connection_create_time_seconds", HISTOGRAM, "Opening a connection.", create_time},
+     "From having a connection to giving it back.", use_time, true},
+    {"db_client_connection_create_time_seconds", HISTOGRAM, "Opening a connection.", create_time,
+     true},
     {"db_client_operation_duration_seconds", HISTOGRAM, "Queries, from sent to answered in full.",
-     operation_duration},
+     operation_duration, false},
     {"http_server_request_duration_seconds", HISTOGRAM,
-     "Requests, from their first byte to the last of the answer.", request_duration},
-    {"http_server_active_requests", GAUGE, "Requests not yet answered in full.", active_requests},
-    {"weir_connections", GAUGE, "Connections by what they are doing.", connections},
-    {"weir_connections_opened", COUNTER, "Connections opened.", connections_opened},
-    {"weir_connections_retired", COUNTER, "Connections closed, by reason.", connections_retired},
-    {"weir_dials", COUNTER, "Attempts to open a connection.", dials},
-    {"weir_dial_failures", COUNTER, "Attempts to open a connection that failed.", dial_failures},
-    {"weir_leases_granted", COUNTER, "Leases granted.", leases_granted},
-    {"weir_leases_refused", COUNTER, "Leases refused, by reason.", leases_refused},
-    {"weir_queries_cancelled", COUNTER, "Queries cancelled at the server.", queries_cancelled},
-    {"weir_queue_max", GAUGE, "Requests that may wait for a connection at most.", queue_max},
-    {"weir_pool_reachable", GAUGE, "Whether the database was last seen to answer.", reachable},
-    {"weir_draining", GAUGE, "Whether new requests are refused.", draining},
-    {"weir_lanes", GAUGE, "Threads that serve requests.", lanes},
-    {"weir_build_info", GAUGE, "The version, as a label.", build_info},
-    {"process_cpu_seconds", COUNTER, "Processor time used.", cpu_seconds},
-    {"process_resident_memory_bytes", GAUGE, "Memory resident.", resident_memory},
-    {"process_virtual_memory_bytes", GAUGE, "Memory mapped.", virtual_memory},
-    {"process_open_fds", GAUGE, "File descriptors open.", open_fds},
-    {"process_max_fds", GAUGE, "File descriptors that may be open.", max_fds},
-    {"process_start_time_seconds", GAUGE, "When the process started, since 1970.", start_time},
+     "Requests, from their first byte to the last of the answer.", request_duration, false},
+    {"http_server_active_requests", GAUGE, "Requests not yet answered in full.", active_requests,
+     false},
+    {"weir_connections", GAUGE, "Connections by what they are doing.", connections, true},
+    {"weir_connections_opened", COUNTER, "Connections opened.", connections_opened, true},
+    {"weir_connections_retired", COUNTER, "Connections closed, by reason.", connections_retired,
+     true},
+    {"weir_dials", COUNTER, "Attempts to open a connection.", dials, true},
+    {"weir_dial_failures", COUNTER, "Attempts to open a connection that failed.", dial_failures,
+     true},
+    {"weir_leases_granted", COUNTER, "Leases granted.", leases_granted, true},
+    {"weir_leases_refused", COUNTER, "Leases refused, by reason.", leases_refused, true},
+    {"weir_queries_cancelled", COUNTER, "Queries cancelled at the server.", queries_cancelled,
+     true},
+    {"weir_cancels_ended", COUNTER,
+     "Cancelled queries by what became of their connection: drained and kept, or discarded.",
+     cancels, true},
+    {"weir_leases_leaked", COUNTER, "Leases held past the leak limit.", leases_leaked, true},
+    {"weir_leases_leaked_out", GAUGE, "Leases past the leak limit that are still out.",
+     leases_leaked_out, true},
+    {"weir_connection_ceiling", GAUGE,
+     "Connections that the server has room for; the maximum, unless it has said that it is full.",
+     connection_ceiling, true},
+    {"weir_pool_paused", GAUGE, "Whether no lease is granted until the pool is resumed.", paused,
+     true},
+    {"weir_pool_shedding", GAUGE, "Whether those who have waited for long are turned away.",
+     shedding, true},
+    {"weir_queue_max", GAUGE, "Requests that may wait for a connection at most.", queue_max, true},
+    {"weir_pool_reachable", GAUGE, "Whether the database was last seen to answer.", reachable,
+     true},
+    {"weir_draining", GAUGE, "Whether new requests are refused.", draining, false},
+    {"weir_lanes", GAUGE, "Threads that serve requests.", lanes, false},
+    {"weir_build_info", GAUGE, "The version, as a label.", build_info, false},
+    {"process_cpu_seconds", COUNTER, "Processor time used.", cpu_seconds, false},
+    {"process_resident_memory_bytes", GAUGE, "Memory resident.", resident_memory, false},
+    {"process_virtual_memory_bytes", GAUGE, "Memory mapped.", virtual_memory, false},
+    {"process_open_fds", GAUGE, "File descriptors open.", open_fds, false},
+    {"process_max_fds", GAUGE, "File descriptors that may be open.", max_fds, false},
+    {"process_start_time_seconds", GAUGE, "When the process started, since 1970.", start_time,
+     false},
 };
 
 static void describe(scrape *s)
@@ -262,7 +298,7 @@ static void describe(scrape *s)
 
 void metrics_write(buffer *out, const metrics_source *source, bool openmetrics)
 {
-    scrape s = {.out = out, .source = source, .stats = source->stats, .openmetrics = openmetrics};
+    scrape s = {.out = out, .source = source, .openmetrics = openmetrics};
 
     process_look(&s.process);
     if (series_gather(source->shards, source->shard_count, &s.series, &s.series_count) < 0)
@@ -270,7 +306,11 @@ void metrics_write(buffer *out, const metrics_source *source, bool openmetrics)
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         s.metric = &metrics[i];
         describe(&s);
-        s.metric->write(&s);
+        for (uint32_t p = 0; p < (s.metric->per_pool ? source->pool_count : 1); p++) {
+            s.pool = source->pools[p].name;
+            s.stats = &source->pools[p].stats;
+            s.metric->write(&s);
+        }
     }
     if (openmetrics)
         buffer_text(out, "# EOF\n");

@@ -15,13 +15,18 @@ void metrics_shard_free(metrics_shard *shard); /* takes NULL */
  * valid for good. */
 void metrics_request(metrics_shard *shard, const char *route, const char *method, int status,
                      uint64_t duration_ns);
-/* One query that was sent to the server. */
-void metrics_query(metrics_shard *shard, const char *query, uint64_t duration_ns);
+/* One query that was sent to the server. `pool` must stay valid for good. */
+void metrics_query(metrics_shard *shard, const char *pool, const char *query, uint64_t duration_ns);
+
+typedef struct metrics_pool {
+    const char *name;
+    weir_pool_stats stats;
+} metrics_pool;
 
 /* Everything that one scrape shows. */
 typedef struct metrics_source {
-    const char *pool; /* its name */
-    const weir_pool_stats *stats;
+    const metrics_pool *pools;
+    uint32_t pool_count;
     metrics_shard *const *shards;
     uint32_t shard_count;
     uint32_t active_requests;

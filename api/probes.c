@@ -12,42 +12,62 @@ void serve_livez(weir_request *req)
 
 typedef struct check {
     const char *name;
-    bool passed;
-    const char *detail; /* when it has not passed */
+    const char *detail; /* why it has not passed; NULL: it has */
+    const char *pool;   /* of a further pool, which does not decide; NULL: of the service */
 } check;
 
-#define CHECKS 3
+#define CHECKS_MAX (3 + QUERY_POOLS_MAX)
 
-/* True when all have passed; else the log is told of the first that has not. */
-static bool look(weir_request *req, check checks[CHECKS])
+/* Why the pool cannot be used, or NULL. */
+static const char *pool_detail(weir_pool *pool)
 {
     weir_pool_stats stats;
 
-    weir_pool_stats_read(req->pool, &stats);
-    checks[0] = (check){"queries", req->lane->queries != NULL,
-                        "the database has not described the queries yet"};
-    checks[1] = (check){"database", stats.reachable, "the database cannot be reached"};
-    checks[2] = (check){"accepting", !atomic_load(&req->lane->api->draining),
-                        "the service is shutting down"};
-    for (int i = 0; i < CHECKS; i++) {
-        if (checks[i].passed)
-            continue;
-        req->message = strdup(checks[i].detail); /* NULL: the log does without */
-        return false;
-    }
-    return true;
+    weir_pool_stats_read(pool, &stats);
+    return stats.reachable ? NULL : "the database cannot be reached";
 }
 
-static void tell_checks(weir_request *req, const check checks[CHECKS], bool ready)
+/* A further pool that is away fails its own queries, and none else: the service stays ready. */
+static uint32_t look(const weir_request *req, check checks[CHECKS_MAX])
+{
+    const weir_api *api = req->lane->api;
+    uint32_t count = 3;
+
+    checks[0] =
+        (check){"queries",
+                req->lane->queries ? NULL : "the database has not described the queries yet", NULL};
+    checks[1] = (check){"database", pool_detail(api->pools[0]), NULL};
+    checks[2] = (check){"accepting",
+                        atomic_load(&api->draining) ? "the service is shutting down" : NULL, NULL};
+    for (uint32_t i = 1; i < api->pool_count; i++)
+        checks[count++] =
+            (check){"pool", pool_detail(api->pools[i]), weir_pool_name(api->pools[i])};
+    return count;
+}
+
+/* The first that keeps the service from being ready, or NULL. */
+static const char *objection(const check *checks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (checks[i].detail && !checks[i].pool)
+            return checks[i].detail;
+    return NULL;
+}
+
+static void tell_checks(weir_request *req, const check *checks, uint32_t count, bool ready)
 {
     buffer *out = &req->out;
 
     buffer_text(out, ready ? "{\"ready\":true,\"checks\":[" : "{\"ready\":false,\"checks\":[");
-    for (int i = 0; i < CHECKS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         buffer_text(out, i ? ",{\"name\":" : "{\"name\":");
         buffer_json_text(out, checks[i].name);
-        buffer_text(out, checks[i].passed ? ",\"passed\":true" : ",\"passed\":false,\"detail\":");
-        if (!checks[i].passed)
+        if (checks[i].pool) {
+            buffer_text(out, ",\"pool\":");
+            buffer_json_text(out, checks[i].pool);
+        }
+        buffer_text(out, checks[i].detail ? ",\"passed\":false,\"detail\":" : ",\"passed\":true");
+        if (checks[i].detail)
             buffer_json_text(out, checks[i].detail);
         buffer_char(out, '}');
     }
@@ -57,20 +77,23 @@ static void tell_checks(weir_request *req, const check checks[CHECKS], bool read
 
 void serve_readyz(weir_request *req)
 {
-    check checks[CHECKS];
-    bool ready = look(req, checks);
+    check checks[CHECKS_MAX];
+    uint32_t count = look(req, checks);
+    const char *why = objection(checks, count);
 
+    if (why)
+        req->message = strdup(why); /* NULL: the log does without */
     if (arguments_name(req->query_string, "verbose")) {
-        tell_checks(req, checks, ready);
+        tell_checks(req, checks, count, !why);
         return;
     }
-    if (ready) {
+    if (!why) {
         weir_reply_text(req, 200, "ready\n");
         return;
     }
     buffer_text(&req->out, "not ready\n");
-    for (int i = 0; i < CHECKS; i++)
-        if (!checks[i].passed)
+    for (uint32_t i = 0; i < count; i++)
+        if (checks[i].detail && !checks[i].pool)
             buffer_printf(&req->out, "%s: %s\n", checks[i].name, checks[i].detail);
     weir_reply_body(req, 503, "text/plain; charset=utf-8");
 }

@@ -15,6 +15,10 @@
       "A value is not of its type, or broke a rule of the schema: its range, a NOT NULL or CHECK " \
       "constraint, or a rule that a function raised. `parameter` names it where the database "     \
       "says which.")                                                                               \
+    X(PROBLEM_UNAUTHORIZED, 401, "unauthorized", "Operators only",                                 \
+      "The request needs a header `Authorization: Bearer …` with one of the service's tokens.")    \
+    X(PROBLEM_NO_TOKEN, 403, "no_token_set", "The service has no token that would permit this",    \
+      "Nobody is let in before there is one: start it with --token-file or WEIR_TOKEN.")           \
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "The database does not permit this",                    \
       "The role that the service connects as lacks a privilege.")                                  \
     X(PROBLEM_NOT_FOUND, 404, "not_found", "Nothing is served at this path",                       \
@@ -32,10 +36,15 @@
     X(PROBLEM_CONTENDED, 409, "contended", "Another transaction was in the way",                   \
       "A serialization failure, a deadlock, or a lock that was taken. Nothing was changed; the "   \
       "same request may succeed when tried again.")                                                \
+    X(PROBLEM_RESUMED, 409, "resumed", "The pool was resumed before it came to rest",              \
+      "Another operator ended the pause that this request had begun.")                             \
     X(PROBLEM_TOO_LARGE, 413, "body_too_large", "The body is too large",                           \
       "The detail says how large it may be.")                                                      \
     X(PROBLEM_MEDIA_TYPE, 415, "unsupported_media_type", "The body is not JSON",                   \
       "A body must be one JSON object, sent with Content-Type: application/json.")                 \
+    X(PROBLEM_RELOAD, 422, "reload_failed", "The queries on disk cannot be served",                \
+      "The detail says which file, which line and why. Nothing has changed: the queries that "     \
+      "were served before still are.")                                                             \
     X(PROBLEM_INTERNAL, 500, "internal_error", "The query failed",                                 \
       "The query, the schema or the service is at fault, not the request.")                        \
     X(PROBLEM_STARTING, 503, "starting", "The service is starting",                                \
@@ -49,14 +58,27 @@
       "longest.")                                                                                  \
     X(PROBLEM_QUEUE_FULL, 503, "queue_full", "Too many requests are waiting for a connection",     \
       "As many requests as the queue may hold are waiting already.")                               \
+    X(PROBLEM_SHED, 503, "shed", "The service is overloaded",                                      \
+      "The request's turn would have come too late, so it was turned away early. `pool` says "     \
+      "why and `holders` who has held a connection for longest.")                                  \
+    X(PROBLEM_DEADLOCK, 503, "deadlock", "Every connection waits for another one",                 \
+      "All connections are held by requests that themselves wait for one; this one was turned "    \
+      "away so that the others can go on.")                                                        \
     X(PROBLEM_DATABASE_DOWN, 503, "database_unavailable", "The database cannot be used now",       \
-      "It cannot be reached, is starting or stopping, or has no room. GET /pool shows the last "   \
-      "error.")                                                                                    \
+      "It cannot be reached, is starting or stopping, or has no room. `connect_error` has the "    \
+      "code of the last error, GET /pool its text.")                                               \
     X(PROBLEM_LOST, 503, "connection_lost", "The connection to the database broke",                \
       "It broke while the query ran. A read can be tried again; whether a write was carried out "  \
       "is not known.")                                                                             \
     X(PROBLEM_QUERY_TIMEOUT, 504, "query_timed_out", "The query took too long",                    \
-      "It was cancelled at the database when its time was over.")
+      "It was cancelled at the database when its time was over.")                                  \
+    X(PROBLEM_RECLAIMED, 504, "lease_reclaimed", "The connection was held for too long",           \
+      "The pool took the connection back, and what ran on it was cancelled: whether a write was "  \
+      "carried out is not known.")                                                                 \
+    X(PROBLEM_NOT_AT_REST, 504, "not_at_rest",                                                     \
+      "The pool is paused, but connections are still out",                                         \
+      "No connection is granted any more. `holders` says who still has one; ask again, or "        \
+      "resume.")
 
 typedef enum problem_kind {
 #define X(name, status, word, title, meaning) name,

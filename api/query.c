@@ -69,8 +69,8 @@ static int take_params(query *q, sql_text *scanned)
         scanned->names[i] = NULL;
     }
     q->param_count = scanned->count;
-    q->statement.sql = scanned->sql;
-    q->read_only = (weir_statement){.sql = scanned->sql, .read_only = true};
+    q->statement = (weir_statement){.sql = scanned->sql, .name = q->name};
+    q->read_only = (weir_statement){.sql = scanned->sql, .name = q->name, .read_only = true};
     scanned->sql = NULL;
     return 0;
 }
@@ -120,6 +120,7 @@ static void take_annotations(query *q, annotations *a)
     q->returns = a->returns;
     q->timeout_ns = a->timeout_ns;
     q->pool = a->pool;
+    q->pool_line = a->pool_line;
     a->description = a->path = a->pool = NULL;
 }
 

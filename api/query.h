@@ -44,9 +44,12 @@ typedef struct query {
     char *named_path; /* /q/ and the name */
     uint32_t route_line;
     query_returns returns;
-    uint64_t timeout_ns;      /* @timeout; 0: the service's */
-    char *pool;               /* @pool; NULL: the default one */
-    weir_statement statement; /* sql with $1…, each line where it is in the file */
+    uint64_t timeout_ns; /* @timeout; 0: the service's */
+    char *pool;          /* @pool; NULL: the default one */
+    uint32_t pool_line;
+    uint32_t pool_index; /* among the pools of the query set */
+    weir_statement
+        statement; /* sql with $1…, each line where it is in the file; the name is ours */
     weir_statement read_only; /* the same text, for GET */
     query_param *params;      /* in the order of $1… */
     uint32_t param_count;

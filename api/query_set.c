@@ -25,10 +25,10 @@ struct query_set {
     uint32_t count;
     named *names, *by_name; /* one a query; the hash over them */
     router *router;
-    shape_set *shapes;
+    shape_set *shapes[QUERY_POOLS_MAX]; /* each database has its own types */
 };
 
-/* ---- Routes ---- */
+/* ---- Names and routes ---- */
 
 /* What the service answers itself; with a * also everything below. */
 static const char *const reserved[] = {
@@ -55,6 +55,34 @@ static int fail_in(const query *q, query_fault *fault)
     return WEIR_EINVAL;
 }
 
+/* ---- Pools ---- */
+
+static void list_pools(const char *const *pools, char *text, size_t size)
+{
+    size_t length = 0;
+    for (size_t i = 0; pools[i] && length < size; i++) {
+        const char *between = i == 0 ? "" : pools[i + 1] ? ", " : " and ";
+        length += (size_t)snprintf(text + length, size - length, "%s\"%s\"", between, pools[i]);
+    }
+}
+
+/* A query that names a pool must not quietly run on another. */
+static int find_pool(query *q, const char *const *pools, query_fault *fault)
+{
+    char there_are[QUERY_POOLS_MAX * 40];
+    for (q->pool_index = 0; q->pool && pools[q->pool_index]; q->pool_index++) {
+        if (strcmp(pools[q->pool_index], q->pool) == 0)
+            return 0;
+    }
+    if (!q->pool)
+        return 0;
+    list_pools(pools, there_are, sizeof there_are);
+    query_fail(fault, q->pool_line, "there is no pool \"%.60s\", only %s", q->pool, there_are);
+    return fail_in(q, fault);
+}
+
+/* ---- Routes ---- */
+
 static int add_route(query_set *set, const query *q, query_fault *fault)
 {
     const query *clash = NULL;
@@ -79,13 +107,15 @@ static int add_name(query_set *set, const query *q, named *entry)
     return entry->hh.tbl ? 0 : WEIR_ENOMEM;
 }
 
-static int index_queries(query_set *set, query_fault *fault)
+static int index_queries(query_set *set, const char *const *pools, query_fault *fault)
 {
     set->names = calloc(set->count + 1, sizeof *set->names);
     int status = set->names ? router_new(&set->router) : WEIR_ENOMEM;
     for (uint32_t i = 0; status == 0 && i < set->count; i++) {
-        const query *q = set->queries[i];
-        status = add_name(set, q, &set->names[i]);
+        query *q = set->queries[i];
+        status = find_pool(q, pools, fault);
+        if (status == 0)
+            status = add_name(set, q, &set->names[i]);
         if (status == 0 && q->path)
             status = add_route(set, q, fault);
     }
@@ -118,7 +148,8 @@ int query_set_match(const query_set *set, query_method method, const char *path,
 
 /* ---- Life ---- */
 
-int query_set_read(const char *folder, query_set **set, query_fault *fault)
+int query_set_read(const char *folder, const char *const *pools, query_set **set,
+                   query_fault *fault)
 {
     query_set *s = calloc(1, sizeof *s);
     if (!s)
@@ -126,7 +157,7 @@ int query_set_read(const char *folder, query_set **set, query_fault *fault)
     atomic_init(&s->references, 1);
     int status = query_folder_read(folder, &s->queries, &s->count, fault);
     if (status == 0)
-        status = index_queries(s, fault);
+        status = index_queries(s, pools, fault);
     if (status != 0) {
         query_set_unref(s);
         return status;
@@ -135,14 +166,22 @@ int query_set_read(const char *folder, query_set **set, query_fault *fault)
     return 0;
 }
 
-int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault)
+int query_set_describe(query_set *set, uint32_t pool, weir_lease *lease, query_fault *fault)
 {
     shape_set *shapes = NULL;
-    int status = queries_describe(set->queries, set->count, lease, &shapes, fault);
+    query **own = calloc(set->count + 1, sizeof(query *));
+    uint32_t count = 0;
+    if (!own)
+        return WEIR_ENOMEM;
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->queries[i]->pool_index == pool)
+            own[count++] = set->queries[i];
+    int status = queries_describe(own, count, lease, &shapes, fault);
+    free(own);
     if (status != 0)
         return status;
-    shape_set_free(set->shapes);
-    set->shapes = shapes;
+    shape_set_free(set->shapes[pool]);
+    set->shapes[pool] = shapes;
     return 0;
 }
 
@@ -160,7 +199,8 @@ void query_set_unref(query_set *set)
     free(set->names);
     router_free(set->router);
     query_folder_free(set->queries, set->count);
-    shape_set_free(set->shapes);
+    for (uint32_t i = 0; i < QUERY_POOLS_MAX; i++)
+        shape_set_free(set->shapes[i]);
     free(set);
 }
 
@@ -176,7 +216,7 @@ const query *query_set_at(const query_set *set, uint32_t index)
     return set->queries[index];
 }
 
-const shape_set *query_set_shapes(const query_set *set)
+const shape_set *query_set_shapes(const query_set *set, uint32_t pool)
 {
-    return set->shapes;
+    return set->shapes[pool];
 }

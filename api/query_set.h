@@ -7,24 +7,31 @@
 /* Immutable once described, and shared by all lanes: counted, freed with the last reference. */
 typedef struct query_set query_set;
 
-/* Reads every .sql file below `folder` (sub-folders make names like reports/daily). All files or
- * none: WEIR_EINVAL with `fault` for the first that is wrong, for two files with one route, and for
- * a folder that cannot be read. Blocking: before the lanes run, or from weir_work. */
-int query_set_read(const char *folder, query_set **set, query_fault *fault);
+/* Pools at most, the default one included. */
+#define QUERY_POOLS_MAX 16
 
-/* Has the server describe every query: parameter types, columns, shapes. WEIR_EINVAL with `fault`
- * (file, line, the server's message) for one that does not prepare; as weir_query otherwise, and
- * then it may be tried again. Not shared before this has returned 0. */
-weir_async int query_set_describe(query_set *set, weir_lease *lease, query_fault *fault);
+/* Reads every .sql file below `folder` (sub-folders make names like reports/daily). `pools` are the
+ * names that an @pool may say, up to NULL; the first is the default one. All files or none:
+ * WEIR_EINVAL with `fault` for the first that is wrong, for two files with one route, and for a
+ * folder that cannot be read. Blocking: before the lanes run, or from weir_work. */
+int query_set_read(const char *folder, const char *const *pools, query_set **set,
+                   query_fault *fault);
+
+/* Has the server describe every query of one pool, on a lease of it: parameter types, columns,
+ * shapes. WEIR_EINVAL with `fault` (file, line, the server's message) for one that does not
+ * prepare; as weir_query otherwise, and then it may be tried again. Not shared before this has
+ * returned 0 for every pool. */
+weir_async int query_set_describe(query_set *set, uint32_t pool, weir_lease *lease,
+                                  query_fault *fault);
 
 query_set *query_set_ref(query_set *set); /* any thread */
 void query_set_unref(query_set *set);     /* any thread; takes NULL */
 
 uint32_t query_set_count(const query_set *set);
 const query *query_set_at(const query_set *set, uint32_t index);
-/* For shape_of and encode_…; NULL while not described, and when built-in types are all there are.
- */
-const shape_set *query_set_shapes(const query_set *set);
+/* Those of one pool's database, for shape_of and encode_…; NULL while not described, and when
+ * built-in types are all there are. */
+const shape_set *query_set_shapes(const query_set *set, uint32_t pool);
 
 /* A path parameter's value, as it stands in the URL after percent-decoding. Points into the
  * caller's decoded path. */

@@ -82,22 +82,85 @@ static uint32_t retry_after(weir_request *req)
     return (uint32_t)(base + id_source_next(&req->lane->ids) % (base + 1));
 }
 
-/* Who has held connections for longest, and so keeps others waiting. */
-static void tell_holders(weir_request *req)
+void reply_lease(buffer *out, const weir_lease_info *lease)
 {
-    weir_lease_info holders[3];
-    uint32_t count = weir_pool_leases(req->pool, holders, 3);
+    buffer_text(out, "{\"label\":");
+    buffer_json_text(out, lease->label);
+    buffer_text(out, ",\"age_ms\":");
+    buffer_ms(out, lease->age_ns);
+    buffer_printf(out, ",\"backend_pid\":%d,\"query\":", lease->backend_pid);
+    buffer_json_text(out, *lease->query ? lease->query : NULL);
+    buffer_text(out, ",\"transaction\":");
+    buffer_json_text(out, lease->transaction);
+    buffer_text(out, lease->running ? ",\"running\":true" : ",\"running\":false");
+}
 
-    buffer_text(&req->out, ",\"holders\":[");
-    for (uint32_t i = 0; i < count; i++) {
-        buffer_text(&req->out, i ? ",{\"label\":" : "{\"label\":");
-        buffer_json_text(&req->out, holders[i].label);
-        buffer_text(&req->out, ",\"age_ms\":");
-        buffer_ms(&req->out, holders[i].age_ns);
-        buffer_printf(&req->out, ",\"backend_pid\":%d,\"running\":%s}", holders[i].backend_pid,
-                      holders[i].running ? "true" : "false");
+static void tell_holders(buffer *out, const weir_diagnosis *d)
+{
+    buffer_text(out, ",\"holders\":[");
+    for (uint32_t i = 0; i < d->holder_count; i++) {
+        if (i > 0)
+            buffer_char(out, ',');
+        reply_lease(out, &d->holders[i]);
+        buffer_char(out, '}');
     }
-    buffer_char(&req->out, ']');
+    buffer_char(out, ']');
+}
+
+static void explain(weir_request *req, const weir_diagnosis *d)
+{
+    free(req->reason);
+    req->reason = strdup(d->reason); /* NULL: the answer does without */
+    req->verdict = d->verdict;
+    req->tell_pool = true;
+    tell_holders(&req->out, d);
+}
+
+void reply_holders(weir_request *req, int refusal)
+{
+    weir_diagnosis d;
+
+    if (!req->open_object)
+        return; /* nobody was left to be told */
+    weir_pool_diagnose(req->pool, refusal, &d);
+    explain(req, &d);
+}
+
+void reply_connect_error(buffer *out, const weir_error *error, bool message)
+{
+    if (!error->code) {
+        buffer_text(out, "null");
+        return;
+    }
+    buffer_text(out, "{\"code\":");
+    buffer_json_text(out, *error->sqlstate ? error->sqlstate : weir_error_name(error->code));
+    if (message) {
+        buffer_text(out, ",\"message\":");
+        buffer_json_text(out, error->message);
+    }
+    buffer_char(out, '}');
+}
+
+bool reply_pool_named(weir_request *req, const char *name)
+{
+    const weir_api *api = req->lane->api;
+    weir_pool *pool = server_pool(api, name);
+    char there_are[512] = "";
+    size_t length = 0;
+
+    if (pool) {
+        req->pool = pool;
+        return true;
+    }
+    for (uint32_t i = 0; i < api->pool_count && length < sizeof there_are; i++)
+        length += (size_t)snprintf(there_are + length, sizeof there_are - length, "%s\"%s\"",
+                                   i == 0                     ? ""
+                                   : i + 1 == api->pool_count ? " and "
+                                                              : ", ",
+                                   weir_pool_name(api->pools[i]));
+    weir_reply_error(req, PROBLEM_NOT_FOUND, "There is no pool \"%.60s\", only %s.", name,
+                     there_are);
+    return false;
 }
 
 static uint64_t waited_ns(const weir_request *req)
@@ -115,34 +178,13 @@ static double patience_ms(const weir_request *req)
     return (double)(waited < limit ? waited : limit) / 1e6;
 }
 
-static void describe_timeout(const weir_request *req, const weir_pool_gauge *gauge, char *text,
-                             size_t size)
-{
-    snprintf(text, size,
-             "No connection became free within %.0f ms: %u of %u are in use, and %u other requests "
-             "are waiting.",
-             patience_ms(req), gauge->in_use, gauge->max, gauge->waiting);
-}
-
-/* What the client may know of a database that cannot be reached: its words name hosts and users. */
-static void describe_outage(const weir_request *req, char *text, size_t size)
-{
-    weir_error last;
-
-    weir_pool_connect_error(req->pool, &last);
-    if (req->lane->api->expose_sql && last.code)
-        snprintf(text, size, "No connection could be made within %.0f ms: %s", patience_ms(req),
-                 last.message);
-    else
-        snprintf(text, size, "No connection to the database could be made within %.0f ms.",
-                 patience_ms(req));
-}
-
 static problem_kind refusal(int error)
 {
     switch (error) {
     case WEIR_ETIMEDOUT: return PROBLEM_POOL_TIMEOUT;
     case WEIR_EQUEUEFULL: return PROBLEM_QUEUE_FULL;
+    case WEIR_ESHED: return PROBLEM_SHED;
+    case WEIR_EDEADLK: return PROBLEM_DEADLOCK;
     case WEIR_ECONNECT: return PROBLEM_DATABASE_DOWN;
     case WEIR_ECLOSED:
     case WEIR_ECANCELED: return PROBLEM_DRAINING;
@@ -151,23 +193,45 @@ static problem_kind refusal(int error)
     }
 }
 
+/* What a client may know of a database that cannot be reached: its words name hosts and users. */
+static void describe_refusal(const weir_request *req, int error, const weir_diagnosis *d,
+                             const weir_error *last, char *text, size_t size)
+{
+    bool exposed = req->lane->api->expose_sql && last->code;
+
+    switch (error) {
+    case WEIR_ETIMEDOUT:
+        snprintf(text, size, "No connection became free within %.0f ms: %s", patience_ms(req),
+                 d->reason);
+        return;
+    case WEIR_ECONNECT:
+        snprintf(text, size, "No connection to the database could be made within %.0f ms%s%s",
+                 patience_ms(req), exposed ? ": " : ".", exposed ? last->message : "");
+        return;
+    default:
+        snprintf(text, size, "No connection was granted: %s: %s", weir_strerror(error), d->reason);
+    }
+}
+
 void weir_reply_refused(weir_request *req, int error)
 {
-    char detail[512];
-    weir_pool_gauge gauge;
+    char detail[768];
+    weir_diagnosis d;
+    weir_error last;
     problem p = {.kind = refusal(error), .detail = detail, .retryable = true};
 
-    weir_pool_gauge_read(req->pool, &gauge);
-    if (error == WEIR_ETIMEDOUT)
-        describe_timeout(req, &gauge, detail, sizeof detail);
-    else if (error == WEIR_ECONNECT)
-        describe_outage(req, detail, sizeof detail);
-    else
-        snprintf(detail, sizeof detail, "No connection was granted: %s.", weir_strerror(error));
+    weir_pool_diagnose(req->pool, error, &d);
+    weir_pool_connect_error(req->pool, &last);
+    describe_refusal(req, error, &d, &last, detail, sizeof detail);
     weir_reply_problem(req, p);
+    if (!req->open_object)
+        return;
     req->retry_after = retry_after(req);
-    req->tell_pool = true;
-    tell_holders(req);
+    explain(req, &d);
+    if (error == WEIR_ECONNECT) {
+        buffer_text(&req->out, ",\"connect_error\":");
+        reply_connect_error(&req->out, &last, req->lane->api->expose_sql);
+    }
 }
 
 static bool reads_only(const weir_request *req)
@@ -242,6 +306,13 @@ void weir_reply_failed(weir_request *req, const weir_lease *lease, int error)
                 : "The connection broke while the query ran: whether it was carried out is not "
                   "known.");
         break;
+    case WEIR_ERECLAIMED:
+        p.kind = PROBLEM_RECLAIMED;
+        p.retryable = reads_only(req);
+        snprintf(detail, sizeof detail,
+                 "The pool took the connection back after it had been held "
+                 "for longer than a lease may be.");
+        break;
     case WEIR_ECANCELED:
         p.kind = PROBLEM_DRAINING;
         p.retryable = reads_only(req);
@@ -273,7 +344,7 @@ void weir_reply_result(weir_request *req, weir_result **result)
 
 static void encode_result(weir_request *req)
 {
-    const shape_set *shapes = query_set_shapes(req->queries->set);
+    const shape_set *shapes = query_set_shapes(req->queries->set, req->query->pool_index);
     const weir_result *result = req->result;
     buffer *out = &req->out;
 
@@ -354,6 +425,12 @@ static void tell_pool(weir_request *req)
     number(out, ",\"in_use\":", gauge.in_use);
     number(out, ",\"idle\":", gauge.idle);
     number(out, ",\"waiting\":", gauge.waiting);
+    if (req->reason) {
+        buffer_text(out, ",\"verdict\":");
+        buffer_json_text(out, weir_verdict_name(req->verdict));
+        buffer_text(out, ",\"reason\":");
+        buffer_json_text(out, req->reason);
+    }
     if (req->trace)
         tell_lifecycle(req);
     buffer_char(out, '}');

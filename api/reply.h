@@ -25,6 +25,22 @@ void weir_reply_error(weir_request *req, problem_kind kind, const char *format, 
 void weir_reply_body(weir_request *req, int status, const char *content_type);
 void weir_reply_text(weir_request *req, int status, const char *text);
 
+/* The figures of the request's pool as they are now. */
+void weir_reply_pool(weir_request *req);
+
+/* Adds who has held the pool's connections for longest to the problem just begun, and to its `pool`
+ * why it is as it is; `refusal` as for weir_pool_diagnose. */
+void reply_holders(weir_request *req, int refusal);
+
+/* Makes the pool of this name the request's. False, with the request answered: there is none. */
+bool reply_pool_named(weir_request *req, const char *name);
+
+/* A lease as holders and leases tell it, but for its end: {"label":… */
+void reply_lease(buffer *out, const weir_lease_info *lease);
+
+/* The last failed dial, or null; `message` names hosts and users. */
+void reply_connect_error(buffer *out, const weir_error *error, bool message);
+
 /* Encodes the result and closes the JSON object. On the loop's own stack, after the handler. */
 void reply_seal(weir_request *req);
 

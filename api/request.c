@@ -106,7 +106,7 @@ static void begin(weir_request *req, const char *url, const char *method)
     req->step = REQUEST_RECEIVING;
     req->path = path_of(url);
     req->route = "";
-    req->pool = req->lane->api->pool;
+    req->pool = req->lane->api->pools[0];
     know_method(req, method);
     request_id_choose(request_header(req, "X-Request-Id"), ids, req->request_id);
     traceparent_choose(request_header(req, "traceparent"), ids, req->traceparent);
@@ -117,6 +117,7 @@ static void request_free(weir_request *req)
     assert(req->step != REQUEST_RUNNING);
     free(req->body);
     free(req->message);
+    free(req->reason);
     bound_free(&req->bound);
     weir_result_free(req->result);
     buffer_free(&req->out);
@@ -328,6 +329,11 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     }
     if (req->status == MHD_HTTP_METHOD_NOT_ALLOWED || *req->allow)
         header(response, MHD_HTTP_HEADER_ALLOW, req->allow);
+    if (req->status == MHD_HTTP_UNAUTHORIZED)
+        header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+               request_header(req, MHD_HTTP_HEADER_AUTHORIZATION)
+                   ? "Bearer realm=\"weir\", error=\"invalid_token\""
+                   : "Bearer realm=\"weir\"");
     if (req->close || atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed))
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }

@@ -46,13 +46,14 @@ struct weir_request {
     const char *route; /* the pattern; "" when none matched */
     uint32_t allowed;  /* bits 1 << query_method: what the path takes */
     weir_task *task;
+    weir_async void (*handler)(weir_request *req); /* what the task does */
     weir_pool *pool;
     weir_scope scope; /* of its lease */
     weir_timings timings;
     bound bound;
     const weir_statement *statement;
     const weir_params *params;
-    uint64_t query_timeout_ns;
+    uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
 
     /* The answer. */
     int status;
@@ -62,6 +63,8 @@ struct weir_request {
     uint32_t retry_after; /* seconds; 0: says nothing */
     bool open_object;     /* `out` is a JSON object that lacks its end */
     bool tell_pool;       /* that end is to have a member `pool` */
+    weir_verdict verdict; /* why no lease was granted, for that member */
+    char *reason;         /* the same in a sentence; NULL: one was */
     char allow[48];
     char code[24];  /* of a problem; "": none */
     char *message;  /* its detail; may be NULL */
@@ -101,6 +104,12 @@ void request_list_remove(request_list *list, weir_request *req);
  * stack. */
 void route_request(weir_request *req);
 
+/* Starts a task that runs req->handler, and has libmicrohttpd wait for its answer. */
+void route_start(weir_request *req);
+/* The arguments of a request, and whether its body is JSON if it has one. False when it has been
+ * answered because they cannot be read. `a` points into the request. */
+bool route_arguments(weir_request *req, arguments *a);
+
 /* ---- What answers: a handler, called as a task ---- */
 
 weir_async void serve_query(weir_request *req);
@@ -111,6 +120,7 @@ void serve_livez(weir_request *req);
 void serve_readyz(weir_request *req);
 void serve_metrics(weir_request *req);
 void serve_pool_state(weir_request *req);
+void serve_control(weir_request *req); /* POST /pool/… and /reload */
 void serve_landing(weir_request *req);
 void serve_problem_page(weir_request *req);
 

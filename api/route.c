@@ -8,6 +8,7 @@
 /* ---- Endpoints of the service itself ---- */
 
 typedef struct endpoint {
+    query_method method;
     const char *path;
     bool prefix; /* whatever follows the path belongs to it */
     bool admin;  /* for operators: on the listener of their own, where there is one */
@@ -15,9 +16,18 @@ typedef struct endpoint {
 } endpoint;
 
 static const endpoint endpoints[] = {
-    {"/livez", false, true, serve_livez},     {"/readyz", false, true, serve_readyz},
-    {"/metrics", false, true, serve_metrics}, {"/pool", false, true, serve_pool_state},
-    {"/", false, false, serve_landing},       {"/problems/", true, false, serve_problem_page},
+    {METHOD_GET, "/livez", false, true, serve_livez},
+    {METHOD_GET, "/readyz", false, true, serve_readyz},
+    {METHOD_GET, "/metrics", false, true, serve_metrics},
+    {METHOD_GET, "/pool", false, true, serve_pool_state},
+    {METHOD_POST, "/pool/pause", false, true, serve_control},
+    {METHOD_POST, "/pool/resume", false, true, serve_control},
+    {METHOD_POST, "/pool/resize", false, true, serve_control},
+    {METHOD_POST, "/pool/evict", false, true, serve_control},
+    {METHOD_POST, "/pool/drain", false, true, serve_control},
+    {METHOD_POST, "/reload", false, true, serve_control},
+    {METHOD_GET, "/", false, false, serve_landing},
+    {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };
 
 static const endpoint *find_endpoint(const weir_request *req)
@@ -47,23 +57,51 @@ static void refuse_method(weir_request *req, uint32_t allowed)
 static void serve_endpoint(weir_request *req, const endpoint *e)
 {
     req->route = e->prefix ? "/problems/{word}" : e->path;
-    if (req->method == METHOD_GET)
+    if (req->method == e->method)
         e->serve(req);
     else if (strcmp(req->method_name, "OPTIONS") == 0)
-        reply_options(req, 1u << METHOD_GET);
+        reply_options(req, 1u << e->method);
     else
-        refuse_method(req, 1u << METHOD_GET);
+        refuse_method(req, 1u << e->method);
 }
 
-/* ---- Queries ---- */
+/* ---- What a request says besides its path ---- */
+
+static bool is_json(const char *type)
+{
+    const char *json = "application/json";
+    size_t length = strlen(json);
+
+    return type && strncasecmp(type, json, length) == 0 &&
+           (!type[length] || strchr("; \t", type[length]));
+}
+
+bool route_arguments(weir_request *req, arguments *a)
+{
+    const char *wrong = arguments_parse(a, req->query_string);
+
+    if (wrong) {
+        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
+        return false;
+    }
+    if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
+        weir_reply_error(req, PROBLEM_MEDIA_TYPE,
+                         "A body must be a JSON object with Content-Type: application/json.");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Tasks ---- */
 
 static int run_handler(void *arg)
 {
     weir_request *req = arg;
 
-    serve_query(req);
-    if (req->timings.sent_ns)
-        metrics_query(req->lane->metrics, req->query->name, req->timings.query_ns);
+    req->handler(req);
+    if (req->query && req->timings.sent_ns)
+        metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name,
+                      req->timings.query_ns);
     disconnect_forget(req);
     weir_detach(req->task);
     req->task = NULL;
@@ -71,7 +109,20 @@ static int run_handler(void *arg)
     return 0;
 }
 
-static void start_task(weir_request *req)
+void route_start(weir_request *req)
+{
+    if (weir_spawn(run_handler, req, &req->task) < 0) {
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory to begin the request.");
+        req->retry_after = 1;
+        return;
+    }
+    request_hold(req);
+    disconnect_expect(req);
+}
+
+/* ---- Queries ---- */
+
+static void start_query(weir_request *req)
 {
     const weir_api *api = req->lane->api;
     bool reads = req->method == METHOD_GET;
@@ -85,22 +136,8 @@ static void start_task(weir_request *req)
         .trace_id = req->request_id,
         .timings = &req->timings,
     };
-    if (weir_spawn(run_handler, req, &req->task) < 0) {
-        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory to begin the request.");
-        req->retry_after = 1;
-        return;
-    }
-    request_hold(req);
-    disconnect_expect(req);
-}
-
-static bool is_json(const char *type)
-{
-    const char *json = "application/json";
-    size_t length = strlen(json);
-
-    return type && strncasecmp(type, json, length) == 0 &&
-           (!type[length] || strchr("; \t", type[length]));
+    req->handler = serve_query;
+    route_start(req);
 }
 
 static bool wants_trace(const arguments *a)
@@ -115,20 +152,11 @@ static void bind_and_start(weir_request *req, const route_match *match)
 {
     arguments a;
     bind_fault fault = {0};
-    const char *wrong = arguments_parse(&a, req->query_string);
     int r;
 
-    if (wrong) {
-        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
+    if (!route_arguments(req, &a))
         return;
-    }
     req->trace = wants_trace(&a);
-
-    if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
-        weir_reply_error(req, PROBLEM_MEDIA_TYPE,
-                         "A body must be a JSON object with Content-Type: application/json.");
-        return;
-    }
     r = bind_request(req->query, match, a.pairs, a.count, req->body, req->body_length, &req->bound,
                      &fault);
     if (r == WEIR_EINVAL)
@@ -138,13 +166,14 @@ static void bind_and_start(weir_request *req, const route_match *match)
     else if (r < 0)
         weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
     else
-        start_task(req);
+        start_query(req);
 }
 
 /* The path's values in `match` point into the lane's scratch memory. */
 static void serve_match(weir_request *req, route_match *match)
 {
     req->query = match->query;
+    req->pool = req->lane->api->pools[match->query->pool_index];
     req->route = match->route;
     req->allowed = match->allowed | 1u << req->method;
     for (uint32_t i = 0; i < match->value_count; i++)

@@ -52,7 +52,7 @@ static uint32_t hash_of(const series_key *key)
 
     for (const char *at = key->name; *at; at++)
         hash = (hash ^ (unsigned char)*at) * 16777619u;
-    for (const char *at = key->method; *at; at++)
+    for (const char *at = key->within; *at; at++)
         hash = (hash ^ (unsigned char)*at) * 16777619u;
     return hash ^ hash >> 16;
 }
@@ -63,7 +63,7 @@ static int compare(const series_key *a, const series_key *b)
         return a->family < b->family ? -1 : 1;
     int order = strcmp(a->name, b->name);
     if (order == 0)
-        order = strcmp(a->method, b->method);
+        order = strcmp(a->within, b->within);
     return order != 0 ? order : (a->status > b->status) - (a->status < b->status);
 }
 
@@ -123,9 +123,9 @@ void metrics_request(metrics_shard *shard, const char *route, const char *method
     observe(shard, (series_key){SERIES_REQUEST, route, method, status}, duration_ns);
 }
 
-void metrics_query(metrics_shard *shard, const char *query, uint64_t duration_ns)
+void metrics_query(metrics_shard *shard, const char *pool, const char *query, uint64_t duration_ns)
 {
-    observe(shard, (series_key){SERIES_QUERY, query, "", 0}, duration_ns);
+    observe(shard, (series_key){SERIES_QUERY, query, pool, 0}, duration_ns);
 }
 
 static void look(const series *s, series_view *view)

@@ -12,7 +12,7 @@ typedef enum series_family { SERIES_REQUEST, SERIES_QUERY } series_family;
 typedef struct series_key {
     series_family family;
     const char *name;   /* a route, or a query */
-    const char *method; /* "" where it does not apply */
+    const char *within; /* the route's method, or the query's pool; not copied */
     int status;
 } series_key;
 

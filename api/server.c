@@ -122,6 +122,14 @@ void server_request_ended(api_lane *lane)
         wake(lane->api);
 }
 
+weir_pool *server_pool(const weir_api *api, const char *name)
+{
+    for (uint32_t i = 0; i < api->pool_count; i++)
+        if (strcmp(weir_pool_name(api->pools[i]), name) == 0)
+            return api->pools[i];
+    return NULL;
+}
+
 uint32_t weir_api_requests(const weir_api *api)
 {
     uint32_t sum = 0;
@@ -236,6 +244,8 @@ static void answer_batch(weir_hook *hook)
         req = next;
     }
     listener_run(&lane->front);
+    if (lane->admin.daemon)
+        listener_run(&lane->admin);
     if (lane->closing)
         weir_lane_push(lane->lane, &lane->job);
 }
@@ -307,6 +317,8 @@ static void api_free(weir_api *api)
         lane_free(api->lanes[i]);
     free(api->lanes);
     free(api->shards);
+    free(api->pools);
+    tokens_close(&api->tokens);
     free(api);
 }
 
@@ -322,7 +334,8 @@ static int api_new(const weir_api_options *options, weir_api **made)
         return WEIR_ENOMEM;
     *api = (weir_api){
         .runtime = options->runtime,
-        .pool = options->pool,
+        .pool_count = options->pool_count,
+        .operator= options->operator,
         .acquire_timeout_ns = or_else(options->acquire_timeout_ns, WEIR_S(1)),
         .query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5)),
         .idle_timeout_ns = or_else(options->idle_timeout_ns, WEIR_S(60)),
@@ -337,9 +350,13 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .lanes_open = weir_runtime_lanes(options->runtime),
         .wake_job.run = wake_waiter,
     };
+    tokens_open(&api->tokens);
+    api->pools = calloc(api->pool_count, sizeof *api->pools);
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
-    int r = api->lanes && api->shards ? 0 : WEIR_ENOMEM;
+    int r = api->pools && api->lanes && api->shards ? 0 : WEIR_ENOMEM;
+    for (uint32_t i = 0; r == 0 && i < api->pool_count; i++)
+        api->pools[i] = options->pools[i];
     for (uint32_t i = 0; r == 0 && i < api->lane_count; i++) {
         r = lane_new(api, i, &api->lanes[i]);
         api->shards[i] = r == 0 ? api->lanes[i]->metrics : NULL;
@@ -356,7 +373,7 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
 {
     weir_api *made;
 
-    if (!options->runtime || !options->pool) {
+    if (!options->runtime || options->pool_count == 0) {
         snprintf(why, why_size, "a runtime and a pool are needed");
         return WEIR_EINVAL;
     }
@@ -377,6 +394,11 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
     *why = '\0';
     *api = made;
     return 0;
+}
+
+int weir_api_tokens(weir_api *api, const char *tokens, uint32_t *line)
+{
+    return tokens_set(&api->tokens, tokens, line);
 }
 
 uint16_t weir_api_port(const weir_api *api)

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "metrics.h"
 #include "request_id.h"
+#include "tokens.h"
 
 typedef struct weir_request weir_request;
 typedef struct api_lane api_lane;
@@ -22,7 +23,7 @@ typedef struct listener {
     uint64_t ran_ns;
     uint32_t held;         /* connections that wait for their answer without being suspended */
     uint32_t turns_wanted; /* that libmicrohttpd needs before it has nothing left to do */
-    bool admin;            /* serves probes, metrics and the pool's state, and nothing else */
+    bool admin;            /* serves operators, and nobody else */
     bool started;
 } listener;
 
@@ -61,12 +62,15 @@ struct api_lane {
 
 struct weir_api {
     weir_runtime *runtime;
-    weir_pool *pool;
+    weir_pool **pools; /* the default one first */
+    uint32_t pool_count;
+    token_set tokens; /* that let operators in */
+    weir_api_operator operator;
     uint64_t acquire_timeout_ns, query_timeout_ns, idle_timeout_ns;
     size_t body_max, connection_memory;
     uint32_t connections_max;
     bool expose_sql;
-    bool separate_admin; /* probes, metrics and pool state are on a listener of their own */
+    bool separate_admin; /* what is for operators is on a listener of its own */
     void (*on_request)(void *arg, const weir_request_record *record);
     void *arg;
 
@@ -105,6 +109,9 @@ void server_request_ended(api_lane *lane);
 
 /* A handle counted in lane->handles is closed. */
 void server_lane_released(api_lane *lane);
+
+/* The pool of this name, or NULL. */
+weir_pool *server_pool(const weir_api *api, const char *name);
 
 lane_queries *lane_queries_ref(api_lane *lane); /* NULL when none are installed */
 void lane_queries_unref(lane_queries *queries); /* takes NULL */

@@ -238,7 +238,8 @@ int shape_set_build(const weir_result *rows, shape_set **set)
 
 int shape_set_load(weir_lease *lease, const uint32_t *oids, uint32_t count, shape_set **set)
 {
-    static const weir_statement statement = {.sql = shape_set_sql};
+    static const weir_statement statement = {.sql = shape_set_sql,
+                                             .name = "(types of the queries)"};
     buffer list = {0};
     buffer_char(&list, '{');
     for (uint32_t i = 0; i < count; i++) {

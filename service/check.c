@@ -8,13 +8,12 @@
 #include "../pool/weir.h"
 #include "exits.h"
 #include "loader.h"
-#include "secret.h"
 #include "serve.h"
 
 typedef struct checking {
     const config *config;
+    const char *names[QUERY_POOLS_MAX + 1];
     query_set *set;
-    weir_pool *pool;
     query_fault fault;
 } checking;
 
@@ -37,58 +36,65 @@ static int wrong_file(const checking *k)
     return EXIT_QUERIES;
 }
 
-static int no_database(const checking *k, int error)
+static int no_database(const checking *k, uint32_t index, weir_pool *pool, int error)
 {
     weir_error why;
-    const char *reason = absence_reason(k->pool, error, &why);
-    fprintf(stderr, "weir: the files are well-formed, but the database cannot be asked: %s\n",
-            reason);
+    const char *reason = absence_reason(pool, error, &why);
+    bool named = index > 0;
+    fprintf(stderr, "weir: the files are well-formed, but the database%s%s%s cannot be asked: %s\n",
+            named ? " of pool \"" : "", named ? k->names[index] : "", named ? "\"" : "", reason);
     return EXIT_UNAVAILABLE;
 }
 
-static int describe(checking *k)
+static int describe(checking *k, uint32_t index, weir_pool *pool)
 {
     weir_scoped_lease weir_lease *lease = NULL;
     const weir_scope scope = {.deadline_ns = weir_after(k->config->connect_timeout_ns),
-                              .label = "weir check"};
-    int r = weir_acquire(k->pool, &scope, &lease);
+                              .label = "weir check",
+                              .urgent = true};
+    int r = weir_acquire(pool, &scope, &lease);
     if (r == 0)
-        r = query_set_describe(k->set, lease, &k->fault);
+        r = query_set_describe(k->set, index, lease, &k->fault);
     if (r == WEIR_EINVAL)
         return wrong_file(k);
-    if (r < 0)
-        return no_database(k, r);
-    list(k->set);
-    return EXIT_FINE;
+    return r < 0 ? no_database(k, index, pool, r) : EXIT_FINE;
 }
 
-/* As a task on a runtime of its own. */
-static int ask_database(void *arg)
+static int ask_database(checking *k, uint32_t index)
 {
-    checking *k = arg;
-    weir_error why = {0};
-    weir_pool_options options = serve_pool_options(k->config);
+    weir_pool *pool = NULL;
+    weir_pool_options options = serve_pool_options(k->config, index);
     options.max = 1;
     options.min = 0;
     options.on_event = NULL;
-    int r = weir_pool_open(NULL, &options, &k->pool, &why);
-    if (r < 0) {
-        secret_blot(k->config->database, why.message);
-        fprintf(stderr, "weir: --database: %s\n", *why.message ? why.message : weir_strerror(r));
-        return r == WEIR_EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
-    }
-    int code = describe(k);
-    weir_pool_close(k->pool);
+    int code = serve_open_pool(NULL, &options, index, &pool);
+    if (code != EXIT_FINE)
+        return code;
+    code = describe(k, index, pool);
+    weir_pool_close(pool);
+    return code;
+}
+
+/* As a task on a runtime of its own. */
+static int ask_databases(void *arg)
+{
+    checking *k = arg;
+    int code = EXIT_FINE;
+    for (uint32_t i = 0; code == EXIT_FINE && k->names[i]; i++)
+        code = ask_database(k, i);
+    if (code == EXIT_FINE)
+        list(k->set);
     return code;
 }
 
 int check(const config *c)
 {
     checking k = {.config = c};
-    int r = query_set_read(c->queries, &k.set, &k.fault);
+    config_pool_names(c, k.names);
+    int r = query_set_read(c->queries, k.names, &k.set, &k.fault);
     if (r == WEIR_EINVAL)
         return wrong_file(&k);
-    int code = r < 0 ? r : weir_run(NULL, ask_database, &k);
+    int code = r < 0 ? r : weir_run(NULL, ask_databases, &k);
     query_set_unref(k.set);
     if (code < 0) {
         fprintf(stderr, "weir: %s\n", weir_strerror(code));

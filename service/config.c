@@ -17,12 +17,14 @@
 typedef enum kind {
     KIND_TEXT,
     KIND_COUNT,    /* uint32_t, from `least` to `most` */
-    KIND_LANES,    /* the same, or "auto" for 0 */
+    KIND_AUTO,     /* the same, or "auto" for 0 */
     KIND_DURATION, /* uint64_t of ns, more than none */
     KIND_LIFETIME, /* the same, or "off" for WEIR_NEVER */
     KIND_SIZE,     /* size_t, from `least` to `most` */
     KIND_SWITCH,   /* bool */
     KIND_CHOICE,   /* uint32_t: an index into `choices` */
+    KIND_POOL,     /* NAME=URL, any number of times, into pools */
+    KIND_POOL_SIZE,
 } kind;
 
 typedef struct flag {
@@ -35,6 +37,7 @@ typedef struct flag {
 } flag;
 
 static const char *const format_choices[] = {"auto", "json", "text", NULL};
+static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 
 #define FIELD(name) offsetof(config, name)
@@ -45,19 +48,30 @@ static const flag flags[] = {
     {"listen", KIND_TEXT, FIELD(listen), "HOST:PORT", "127.0.0.1:8080",
      "where to serve HTTP; port 0 takes a free one", 0, 0, NULL},
     {"admin-listen", KIND_TEXT, FIELD(admin_listen), "HOST:PORT", NULL,
-     "moves probes, metrics and the pool's state there", 0, 0, NULL},
+     "moves what is for operators there: probes, metrics, /pool, /reload", 0, 0, NULL},
     {"database", KIND_TEXT, FIELD(database), "URL", "",
      "PostgreSQL, as a URL or key=value; else libpq's PG* variables", 0, 0, NULL},
     {"queries", KIND_TEXT, FIELD(queries), "DIR", "queries",
      "folder of the .sql files to serve", 0, 0, NULL},
-    {"lanes", KIND_LANES, FIELD(lanes), "N|auto", "auto",
+    {"lanes", KIND_AUTO, FIELD(lanes), "N|auto", "auto",
      "event loops, each on a thread of its own; auto: half the CPUs", 1, 256, NULL},
     {"pool-max", KIND_COUNT, FIELD(pool_max), "N", "10",
      "connections to the database at most", 1, 10000, NULL},
     {"pool-min", KIND_COUNT, FIELD(pool_min), "N", "0",
      "connections kept open even when idle", 0, 10000, NULL},
+    {"pool-limit", KIND_AUTO, FIELD(pool_limit), "N|auto", "auto",
+     "the most that a resize may set; auto: 100, or --pool-max if that is more", 1, 10000, NULL},
+    {"pool", KIND_POOL, FIELD(pools), "NAME=URL", NULL,
+     "a further pool, for queries with @pool NAME; repeatable", 0, 0, NULL},
+    {"pool-size", KIND_POOL_SIZE, FIELD(pools), "NAME=MAX[:MIN]", NULL,
+     "connections of a further pool, if not as the default one's; repeatable", 0, 0, NULL},
+    {"replica-lag", KIND_LIFETIME, FIELD(replica_lag_ns), "TIME|off", "off",
+     "a standby further behind is not used, where target_session_attrs asks for one", 0, 0, NULL},
     {"queue-max", KIND_COUNT, FIELD(queue_max), "N", "1024",
      "requests that may wait for a connection", 1, 1000000, NULL},
+    {"queue-reserve", KIND_AUTO, FIELD(queue_reserve), "N|auto", "auto",
+     "of these, places that only reloads and the like may take; auto: a sixteenth", 1, 1000000,
+     NULL},
     {"acquire-timeout", KIND_DURATION, FIELD(acquire_timeout_ns), "TIME", "1s",
      "how long a request waits for a connection", 0, 0, NULL},
     {"query-timeout", KIND_DURATION, FIELD(query_timeout_ns), "TIME", "5s",
@@ -68,6 +82,20 @@ static const flag flags[] = {
      "a connection idle for longer is closed", 0, 0, NULL},
     {"max-lifetime", KIND_LIFETIME, FIELD(max_lifetime_ns), "TIME|off", "30m",
      "a connection older than this is replaced", 0, 0, NULL},
+    {"keepalive", KIND_LIFETIME, FIELD(keepalive_ns), "TIME|off", "2m",
+     "a connection idle and silent for longer is checked", 0, 0, NULL},
+    {"leak-after", KIND_LIFETIME, FIELD(leak_after_ns), "TIME|off", "30s",
+     "a request that holds a connection for longer is logged, and counted as a leak", 0, 0, NULL},
+    {"leak-reclaim", KIND_SWITCH, FIELD(leak_reclaim), NULL, "off",
+     "and its connection is taken away: cancelled, closed, replaced", 0, 0, NULL},
+    {"shed-target", KIND_LIFETIME, FIELD(shed_target_ns), "TIME|off", "200ms",
+     "under lasting overload, who has waited for so long is refused", 0, 0, NULL},
+    {"shed-interval", KIND_DURATION, FIELD(shed_interval_ns), "TIME", "1s",
+     "overload is lasting after so long", 0, 0, NULL},
+    {"on-connect", KIND_TEXT, FIELD(on_connect), "SQL", NULL,
+     "run on each new connection; an error fails it", 0, 0, NULL},
+    {"host-order", KIND_CHOICE, FIELD(host_order), "given|random", "given",
+     "in which to try the hosts of a URL with several", 0, 0, order_choices},
     {"drain-timeout", KIND_DURATION, FIELD(drain_timeout_ns), "TIME", "10s",
      "how long running requests may take once told to stop", 0, 0, NULL},
     {"clients-max", KIND_COUNT, FIELD(clients_max), "N", "4096",
@@ -78,6 +106,10 @@ static const flag flags[] = {
      "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
     {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
+    {"token", KIND_TEXT, FIELD(token), "TEXT", NULL,
+     "lets operators in (Authorization: Bearer TEXT); better from a file", 0, 0, NULL},
+    {"token-file", KIND_TEXT, FIELD(token_file), "FILE", NULL,
+     "tokens, one a line; read at the start and at each reload", 0, 0, NULL},
     {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
      "show SQL text and refused rows in error answers", 0, 0, NULL},
     {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",
@@ -138,9 +170,9 @@ static void expectation(const flag *f, char *text, size_t size)
 {
     switch (f->kind) {
     case KIND_COUNT:
-    case KIND_LANES:
+    case KIND_AUTO:
         snprintf(text, size, "%sa whole number from %" PRIu64 " to %" PRIu64,
-                 f->kind == KIND_LANES ? "auto or " : "", f->least, f->most);
+                 f->kind == KIND_AUTO ? "auto or " : "", f->least, f->most);
         break;
     case KIND_DURATION:
     case KIND_LIFETIME:
@@ -154,6 +186,8 @@ static void expectation(const flag *f, char *text, size_t size)
         break;
     case KIND_SWITCH: snprintf(text, size, "on or off"); break;
     case KIND_CHOICE: snprintf(text, size, "one of %s", f->unit); break;
+    case KIND_POOL:
+    case KIND_POOL_SIZE:
     case KIND_TEXT: snprintf(text, size, "a value that is not empty"); break;
     }
 }
@@ -175,7 +209,7 @@ static bool store(const flag *f, const char *text, config *c)
     uint64_t number;
     switch (f->kind) {
     case KIND_TEXT: *(const char **)field = text; return true;
-    case KIND_LANES:
+    case KIND_AUTO:
         if (strcmp(text, "auto") == 0) {
             *(uint32_t *)field = 0;
             return true;
@@ -204,6 +238,8 @@ static bool store(const flag *f, const char *text, config *c)
         return true;
     case KIND_SWITCH: return switch_value(text, field);
     case KIND_CHOICE: return choice_value(f, text, field);
+    case KIND_POOL:
+    case KIND_POOL_SIZE: break; /* see store_pool */
     }
     return false;
 }
@@ -231,6 +267,40 @@ static config_outcome wrong_value(const flag *f, const char *source, const char 
     return wrong(why, why_size, "%s: \"%s\" is not %s", source, value, expected);
 }
 
+static bool is_list(const flag *f)
+{
+    return f->kind == KIND_POOL || f->kind == KIND_POOL_SIZE;
+}
+
+/* A list's own words say what is wrong, because its values may have a password in them. */
+static config_outcome store_pool(const flag *f, const char *source, const char *text, bool all,
+                                 config *c, char *why, size_t why_size)
+{
+    char reason[256];
+    bool good =
+        f->kind == KIND_POOL
+            ? (all ? pool_list_add_all : pool_list_add)(&c->pools, text, reason, sizeof reason)
+            : (all ? pool_list_size_all : pool_list_size)(&c->pools, text, reason, sizeof reason);
+    return good ? CONFIG_OK : wrong(why, why_size, "%s: %s", source, reason);
+}
+
+/* Where no flag has said anything. */
+static config_outcome read_lists(config_env_fn env, config *c, char *why, size_t why_size)
+{
+    bool has_pools = c->pools.count > 0, has_sizes = c->pools.size_count > 0;
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        char variable[VARIABLE_MAX];
+        variable_of(&flags[i], variable);
+        const char *value = is_list(&flags[i]) ? env(variable) : NULL;
+        if (!value || (flags[i].kind == KIND_POOL ? has_pools : has_sizes))
+            continue;
+        config_outcome outcome = store_pool(&flags[i], variable, value, true, c, why, why_size);
+        if (outcome != CONFIG_OK)
+            return outcome;
+    }
+    return CONFIG_OK;
+}
+
 static config_outcome read_environment(config_env_fn env, config *c, char *why, size_t why_size)
 {
     for (size_t i = 0; i < FLAG_COUNT; i++) {
@@ -238,7 +308,7 @@ static config_outcome read_environment(config_env_fn env, config *c, char *why, 
         variable_of(&flags[i], variable);
         const char *value = env(variable);
         /* Empty counts as not set: that is how a compose file leaves a variable out. */
-        if (value && *value && !store(&flags[i], value, c))
+        if (value && *value && !is_list(&flags[i]) && !store(&flags[i], value, c))
             return wrong_value(&flags[i], variable, value, why, why_size);
     }
     return CONFIG_OK;
@@ -284,6 +354,8 @@ static config_outcome read_flag(char *const *argv, int argc, int *at, config *c,
     snprintf(source, sizeof source, "--%s", f->name);
     if (!value)
         return wrong(why, why_size, "%s needs a value: %s", source, f->unit);
+    if (*value && is_list(f))
+        return store_pool(f, source, value, false, c, why, why_size);
     if (!*value || !store(f, value, c))
         return wrong_value(f, source, value, why, why_size);
     return CONFIG_OK;
@@ -310,6 +382,28 @@ static config_outcome read_arguments(int argc, char *const *argv, config *c, con
     return CONFIG_OK;
 }
 
+static config_outcome check_sizes(config *c, char *why, size_t why_size)
+{
+    if (c->pool_min > c->pool_max)
+        return wrong(why, why_size, "--pool-min %" PRIu32 " is more than --pool-max %" PRIu32,
+                     c->pool_min, c->pool_max);
+    if (!pool_list_end(&c->pools, c->pool_max, c->pool_min, why, why_size))
+        return CONFIG_BAD;
+    if (c->pool_limit && c->pool_limit < c->pool_max)
+        return wrong(why, why_size, "--pool-limit %" PRIu32 " is less than --pool-max %" PRIu32,
+                     c->pool_limit, c->pool_max);
+    for (uint32_t i = 0; c->pool_limit && i < c->pools.count; i++)
+        if (c->pool_limit < c->pools.entries[i].max)
+            return wrong(why, why_size,
+                         "--pool-limit %" PRIu32 " is less than the %" PRIu32 " of --pool-size %s",
+                         c->pool_limit, c->pools.entries[i].max, c->pools.entries[i].name);
+    if (c->queue_reserve >= c->queue_max)
+        return wrong(why, why_size,
+                     "--queue-reserve %" PRIu32 " leaves no place of --queue-max %" PRIu32,
+                     c->queue_reserve, c->queue_max);
+    return CONFIG_OK;
+}
+
 config_outcome config_read(int argc, char *const *argv, config_env_fn env, config *c,
                            const char **operand, char *why, size_t why_size)
 {
@@ -321,12 +415,21 @@ config_outcome config_read(int argc, char *const *argv, config_env_fn env, confi
     config_outcome outcome = read_environment(env, &read, why, why_size);
     if (outcome == CONFIG_OK)
         outcome = read_arguments(argc, argv, &read, operand, why, why_size);
-    if (outcome == CONFIG_OK && read.pool_min > read.pool_max)
-        outcome = wrong(why, why_size, "--pool-min %" PRIu32 " is more than --pool-max %" PRIu32,
-                        read.pool_min, read.pool_max);
+    if (outcome == CONFIG_OK)
+        outcome = read_lists(env, &read, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = check_sizes(&read, why, why_size);
     if (outcome == CONFIG_OK)
         *c = read;
     return outcome;
+}
+
+void config_pool_names(const config *c, const char *names[QUERY_POOLS_MAX + 1])
+{
+    names[0] = "default";
+    for (uint32_t i = 0; i < c->pools.count; i++)
+        names[i + 1] = c->pools.entries[i].name;
+    names[c->pools.count + 1] = NULL;
 }
 
 void config_help(FILE *out)

@@ -7,13 +7,22 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "pool_list.h"
+
 /* Strings point into argv or the environment. Times in ns (WEIR_NEVER: off), sizes in bytes. */
 typedef struct config {
     const char *listen, *admin_listen; /* admin_listen: NULL when not given */
     const char *database;
     const char *queries;
-    uint32_t lanes; /* 0: chosen by the number of CPUs */
+    uint32_t lanes;  /* 0: chosen by the number of CPUs */
+    pool_list pools; /* those beside the default one */
     uint32_t pool_max, pool_min, queue_max;
+    uint32_t pool_limit, queue_reserve; /* 0: the library's own choice */
+    const char *on_connect;             /* NULL when not given */
+    uint32_t host_order;                /* a host_order */
+    const char *token, *token_file;     /* NULL when not given */
+    bool leak_reclaim;
+    uint64_t keepalive_ns, leak_after_ns, shed_target_ns, shed_interval_ns, replica_lag_ns;
     uint64_t acquire_timeout_ns, query_timeout_ns, connect_timeout_ns;
     uint64_t idle_timeout_ns, max_lifetime_ns, drain_timeout_ns;
     uint64_t client_timeout_ns;
@@ -23,6 +32,8 @@ typedef struct config {
     uint32_t log_format; /* a log_format */
     uint32_t log_level;  /* a weir_level */
 } config;
+
+typedef enum host_order { HOSTS_GIVEN, HOSTS_RANDOM } host_order;
 
 typedef enum config_outcome {
     CONFIG_OK,
@@ -41,6 +52,9 @@ config_outcome config_read(int argc, char *const *argv, config_env_fn env, confi
 
 /* The table of flags: name, variable, unit, default, meaning. */
 void config_help(FILE *out);
+
+/* The names of all pools, the default one first, with NULL behind the last. */
+void config_pool_names(const config *c, const char *names[QUERY_POOLS_MAX + 1]);
 
 /* Lanes to run when the configuration leaves it open. */
 uint32_t config_lanes(const config *c);

@@ -7,29 +7,33 @@
 
 #include "log.h"
 
-#define REPEAT_PAUSE_NS WEIR_S(1)
+/* Lines a second that one kind of event may write. */
+#define LINES_MAX 5
 
-/* When a kind of event was last written, and how many were left out since. */
+/* The second at hand, the lines written in it, and those left out since the last that was. Lanes
+ * that meet where a second begins may each write one line more: that matters less than a lock. */
 typedef struct repeat {
-    _Atomic uint64_t written_ns, left_out;
+    _Atomic uint64_t began_ns, written, left_out;
 } repeat;
 
 static repeat repeats[WEIR_EVENT_COUNT];
+static repeat refused_requests; /* 503 */
 
 /* Kinds that come by the thousand when the database is away or the pool is short. */
 static bool may_flood(weir_event_kind kind)
 {
     return kind == WEIR_CONNECTION_FAILED || kind == WEIR_LEASE_TIMED_OUT ||
-           kind == WEIR_LEASE_REFUSED;
+           kind == WEIR_LEASE_REFUSED || kind == WEIR_QUERY_CANCELLED;
 }
 
 /* Whether to write this one; then `*left_out` is how many before it were not. */
-static bool is_due(weir_event_kind kind, uint64_t *left_out)
+static bool is_due(repeat *r, uint64_t *left_out)
 {
-    repeat *r = &repeats[kind];
-    uint64_t now = weir_now(), last = atomic_load(&r->written_ns);
-    if ((last && now - last < REPEAT_PAUSE_NS) ||
-        !atomic_compare_exchange_strong(&r->written_ns, &last, now)) {
+    uint64_t now = weir_now(), began = atomic_load(&r->began_ns);
+    if ((!began || now - began >= WEIR_S(1)) &&
+        atomic_compare_exchange_strong(&r->began_ns, &began, now))
+        atomic_store(&r->written, 0);
+    if (atomic_fetch_add(&r->written, 1) >= LINES_MAX) {
         atomic_fetch_add(&r->left_out, 1);
         return false;
     }
@@ -50,6 +54,10 @@ static log_field field_span(const char *name, uint64_t value_ns)
 /* What to say where the event has no words of its own. */
 static const char *const sentences[WEIR_EVENT_COUNT] = {
     [WEIR_POOL_OPENED] = "the pool is open",
+    [WEIR_POOL_PAUSED] = "the pool is paused: takers wait",
+    [WEIR_POOL_RESUMED] = "the pool goes on",
+    [WEIR_POOL_RESIZED] = "the pool has another size",
+    [WEIR_POOL_EVICTED] = "every connection there is now will be replaced",
     [WEIR_POOL_DRAINING] = "the pool closes as its leases come back",
     [WEIR_POOL_CLOSED] = "the pool is closed",
     [WEIR_CONNECTION_DIALING] = "connecting",
@@ -60,6 +68,7 @@ static const char *const sentences[WEIR_EVENT_COUNT] = {
     [WEIR_LEASE_RELEASED] = "gave its connection back",
     [WEIR_LEASE_TIMED_OUT] = "waited too long for a connection",
     [WEIR_LEASE_REFUSED] = "was refused a connection",
+    [WEIR_LEASE_LEAKED] = "has held its connection for too long",
     [WEIR_LEASE_CANCELLED] = "gave up waiting for a connection",
     [WEIR_QUERY_CANCELLED] = "stopping a query at the server",
     [WEIR_QUERY_FAILED] = "the query failed",
@@ -84,7 +93,7 @@ void events_log_pool(void *arg, const weir_event *event)
     weir_level level = weir_event_level(event->kind);
     uint64_t left_out = 0;
     (void)arg;
-    if (!log_wants(level) || (may_flood(event->kind) && !is_due(event->kind, &left_out)))
+    if (!log_wants(level) || (may_flood(event->kind) && !is_due(&repeats[event->kind], &left_out)))
         return;
     const char *reason =
         event->reason == WEIR_RETIRE_NOT ? NULL : weir_retire_reason_name(event->reason);
@@ -115,8 +124,9 @@ static weir_level request_level(int status)
 void events_log_request(void *arg, const weir_request_record *record)
 {
     weir_level level = request_level(record->status);
+    uint64_t left_out = 0;
     (void)arg;
-    if (!log_wants(level))
+    if (!log_wants(level) || (record->status == 503 && !is_due(&refused_requests, &left_out)))
         return;
     const char *message = record->message;
     if (!text_or_null(message))
@@ -133,6 +143,7 @@ void events_log_request(void *arg, const weir_request_record *record)
         field_text("traceparent", record->traceparent),
         field_text("code", record->code),
         field_text("label", text_or_null(record->label)),
+        field_some("left_out", left_out),
     };
     log_line(level, "http.request", message, fields, sizeof fields / sizeof *fields);
 }

@@ -5,12 +5,12 @@
 #include "../api/api.h"
 #include "../pool/weir.h"
 
-/* For weir_pool_options.on_event. What an outage repeats is written once a second at most, with the
- * number left out. `arg` is not used. */
+/* For weir_pool_options.on_event. What an outage repeats is written five times a second at most,
+ * the first always, with the number left out. `arg` is not used. */
 void events_log_pool(void *arg, const weir_event *event);
 
-/* For weir_api_options.on_request: 5xx are warnings, clients that went away worth a line, the rest
- * for debugging. */
+/* For weir_api_options.on_request: 5xx are warnings (503 as above), clients that went away worth a
+ * line, the rest for debugging. */
 void events_log_request(void *arg, const weir_request_record *record);
 
 #endif

@@ -30,13 +30,20 @@ const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
 
 /* ---- All lanes ---- */
 
-int loader_open(loader *l, weir_runtime *runtime, weir_pool *pool, weir_api *api,
-                const char *folder)
+int loader_open(loader *l, weir_runtime *runtime, weir_pool *const *pools, const char *const *names,
+                weir_api *api, const char *folder)
 {
     loader_visit *visits = calloc(weir_runtime_lanes(runtime), sizeof *visits);
     if (!visits)
         return WEIR_ENOMEM;
-    *l = (loader){.runtime = runtime, .pool = pool, .api = api, .folder = folder, .visits = visits};
+    *l = (loader){.runtime = runtime,
+                  .pools = pools,
+                  .names = names,
+                  .api = api,
+                  .folder = folder,
+                  .visits = visits};
+    while (names[l->pool_count])
+        l->pool_count++;
     return 0;
 }
 
@@ -75,6 +82,7 @@ static void await_lanes(loader *l)
 
 typedef struct reading {
     const char *folder;
+    const char *const *pools;
     query_set *set;
     query_fault *fault;
     int outcome;
@@ -83,24 +91,37 @@ typedef struct reading {
 static void read_folder(void *arg)
 {
     reading *r = arg;
-    r->outcome = query_set_read(r->folder, &r->set, r->fault);
+    r->outcome = query_set_read(r->folder, r->pools, &r->set, r->fault);
 }
 
-static int describe(const loader *l, query_set *set, query_fault *fault)
+static int describe_on(weir_pool *pool, uint32_t index, query_set *set, query_fault *fault)
 {
     weir_scoped_lease weir_lease *lease = NULL;
-    const weir_scope scope = {.deadline_ns = weir_after(TRY_NS), .label = "weir describe"};
-    int r = weir_acquire(l->pool, &scope, &lease);
+    const weir_scope scope = {
+        .deadline_ns = weir_after(TRY_NS), .label = "weir describe", .urgent = true};
+    int r = weir_acquire(pool, &scope, &lease);
     if (r < 0)
         return r;
     weir_scoped_timeout(limit, DESCRIBE_NS);
-    return query_set_describe(set, lease, fault);
+    return query_set_describe(set, index, lease, fault);
+}
+
+/* Pools that no query names are asked too: a wrong URL is best known at the start. */
+static int describe(loader *l, query_set *set, query_fault *fault)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < l->pool_count; i++) {
+        l->absent = i;
+        r = describe_on(l->pools[i], i, set, fault);
+    }
+    return r;
 }
 
 /* One attempt, from the folder on: a set that was described in part is not used again. */
 static int load(loader *l, uint32_t *queries, query_fault *fault)
 {
-    reading files = {.folder = l->folder, .fault = fault};
+    reading files = {.folder = l->folder, .pools = l->names, .fault = fault};
+    l->absent = 0;
     int r = weir_work(read_folder, &files);
     if (r < 0)
         return r;
@@ -122,8 +143,9 @@ static void say_waiting(const loader *l, int error, uint64_t *said_ns)
     weir_error why;
     if (*said_ns && weir_now() - *said_ns < REMIND_NS)
         return;
-    const char *reason = absence_reason(l->pool, error, &why);
-    log_say(WEIR_WARN, "service.waiting", "waiting for the database", field_text("reason", reason));
+    const char *reason = absence_reason(l->pools[l->absent], error, &why);
+    log_say(WEIR_WARN, "service.waiting", "waiting for the database",
+            field_text("pool", l->names[l->absent]), field_text("reason", reason));
     *said_ns = weir_now();
 }
 
@@ -137,7 +159,8 @@ int loader_run(loader *l, bool patient, uint32_t *queries, query_fault *fault)
             return r;
         if (!patient) {
             weir_error why;
-            snprintf(fault->message, sizeof fault->message, "%s", absence_reason(l->pool, r, &why));
+            snprintf(fault->message, sizeof fault->message, "pool \"%s\": %s", l->names[l->absent],
+                     absence_reason(l->pools[l->absent], r, &why));
             return r;
         }
         say_waiting(l, r, &said_ns);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,8 +15,10 @@
 #include "exits.h"
 #include "loader.h"
 #include "log.h"
+#include "reload.h"
 #include "secret.h"
 #include "signals.h"
+#include "token_file.h"
 
 /* How long what was cancelled may take to end, and then the pool to close. */
 #define LAST_WAIT_NS WEIR_S(5)
@@ -29,15 +32,20 @@ typedef struct service {
     const config *config;
     uint32_t clients_max;
     weir_runtime *runtime;
-    weir_pool *pool;
+    const char *pool_names[QUERY_POOLS_MAX + 1]; /* the default one's first */
+    weir_pool *pools[QUERY_POOLS_MAX];
+    uint32_t pool_count; /* those that are open */
     weir_api *api;
     signals signals;
     loader loader;
-    weir_semaphore wake; /* there is something new below */
-    bool stop, reload;   /* asked for by a signal */
-    weir_task *loading;  /* NULL: no load is under way */
-    bool loaded;         /* that load has ended */
-    bool ready;          /* some load has succeeded */
+    reload_desk desk;
+    weir_job drain_job;       /* brings an operator's wish here */
+    _Atomic bool drain_asked; /* it is under way */
+    weir_semaphore wake;      /* there is something new below */
+    bool stop, reload;        /* asked for by a signal or an operator */
+    weir_task *loading;       /* NULL: no load is under way */
+    bool loaded;              /* that load has ended */
+    bool ready;               /* some load has succeeded */
     uint64_t began_ns;
     int exit_code;
 } service;
@@ -74,6 +82,35 @@ static void caught(void *arg, int number)
     weir_semaphore_release(&s->wake);
 }
 
+/* ---- Operators ---- */
+
+static void drain_wanted(weir_job *job)
+{
+    service *s = weir_container(job, service, drain_job);
+    s->stop = true;
+    weir_semaphore_release(&s->wake);
+}
+
+static void ask_for_drain(void *arg)
+{
+    service *s = arg;
+    if (!atomic_exchange(&s->drain_asked, true))
+        weir_lane_post(weir_runtime_lane(s->runtime, 0), &s->drain_job);
+}
+
+static void reload_wanted(reload_desk *desk)
+{
+    service *s = weir_container(desk, service, desk);
+    s->reload = true;
+    weir_semaphore_release(&s->wake);
+}
+
+static int ask_for_reload(void *arg, uint32_t *queries, query_fault *fault)
+{
+    service *s = arg;
+    return reload_ask(&s->desk, queries, fault);
+}
+
 /* ---- Loading ---- */
 
 static void tell_failure(service *s, const query_fault *fault)
@@ -99,18 +136,42 @@ static void tell_success(service *s, uint32_t queries)
                 field_ms("duration_ms", weir_now() - s->began_ns));
 }
 
+/* Reading the tokens again, off the loop. */
+typedef struct token_reading {
+    service *service;
+    query_fault *fault;
+    int outcome;
+} token_reading;
+
+static void read_tokens(void *arg)
+{
+    token_reading *r = arg;
+    r->outcome = token_file_read(r->service->config, r->service->api, r->fault);
+}
+
+/* Tokens first: one that is taken back must not stay because a query is wrong. */
+static int load_all(service *s, uint32_t *queries, query_fault *fault)
+{
+    token_reading tokens = {.service = s, .fault = fault};
+    int r = s->ready ? weir_work(read_tokens, &tokens) : 0; /* at the start it has been done */
+    if (r == 0)
+        r = tokens.outcome;
+    return r == 0 ? loader_run(&s->loader, !s->ready, queries, fault) : r;
+}
+
 static int load(void *arg)
 {
     service *s = arg;
     uint32_t queries = 0;
     query_fault *fault = malloc(sizeof *fault); /* too large for a task's stack to be wasted on */
-    int r = fault ? loader_run(&s->loader, !s->ready, &queries, fault) : WEIR_ENOMEM;
+    int r = fault ? load_all(s, &queries, fault) : WEIR_ENOMEM;
     if (r == 0) {
         tell_success(s, queries);
         s->ready = true;
     } else if (r != WEIR_ECANCELED && fault) {
         tell_failure(s, fault);
     }
+    reload_end(&s->desk, r, queries, fault);
     free(fault);
     s->loaded = true;
     weir_semaphore_release(&s->wake);
@@ -120,8 +181,10 @@ static int load(void *arg)
 static void start_load(service *s)
 {
     s->reload = s->loaded = false;
+    reload_begin(&s->desk);
     if (weir_spawn(load, s, &s->loading) < 0) {
         s->loading = NULL;
+        reload_end(&s->desk, WEIR_ENOMEM, 0, NULL);
         log_say(WEIR_ERROR, "service.reload_failed", weir_strerror(WEIR_ENOMEM));
         if (!s->ready) {
             s->stop = true;
@@ -171,6 +234,7 @@ static bool drained_within(service *s, uint64_t limit_ns)
 static void drain(service *s)
 {
     weir_api_drain(s->api);
+    reload_close(&s->desk);
     log_say(WEIR_INFO, "service.draining", "no new requests; waiting for those under way",
             field_uint("requests", weir_api_requests(s->api)));
     if (drained_within(s, s->config->drain_timeout_ns)) {
@@ -188,15 +252,23 @@ static void drain(service *s)
     }
 }
 
+static bool close_pools(service *s)
+{
+    weir_scoped_timeout(limit, LAST_WAIT_NS);
+    while (s->pool_count > 0) {
+        if (weir_pool_close(s->pools[s->pool_count - 1]) != 0)
+            return false;
+        s->pool_count--;
+    }
+    return true;
+}
+
 static void close_all(service *s)
 {
     weir_api_close(s->api);
-    {
-        weir_scoped_timeout(limit, LAST_WAIT_NS);
-        if (weir_pool_close(s->pool) != 0) {
-            log_say(WEIR_WARN, "service.stopped", "left connections that do not close");
-            leave(s->exit_code);
-        }
+    if (!close_pools(s)) {
+        log_say(WEIR_WARN, "service.stopped", "left connections that do not close");
+        leave(s->exit_code);
     }
     signals_close(&s->signals);
     log_say(WEIR_INFO, "service.stopped", "stopped",
@@ -206,7 +278,8 @@ static void close_all(service *s)
 static int run(void *arg)
 {
     service *s = arg;
-    if (loader_open(&s->loader, s->runtime, s->pool, s->api, s->config->queries) < 0) {
+    if (loader_open(&s->loader, s->runtime, s->pools, s->pool_names, s->api, s->config->queries) <
+        0) {
         log_say(WEIR_ERROR, "service.start_failed", weir_strerror(WEIR_ENOMEM));
         s->exit_code = EXIT_SYSTEM;
     } else if (signals_open(&s->signals, caught, s) == 0) {
@@ -223,30 +296,55 @@ static int run(void *arg)
 
 /* ---- The start ---- */
 
-weir_pool_options serve_pool_options(const config *c)
+weir_pool_options serve_pool_options(const config *c, uint32_t index)
 {
+    const pool_entry *further = index > 0 ? &c->pools.entries[index - 1] : NULL;
+    const char *conninfo = further ? further->conninfo : c->database;
     return (weir_pool_options){
-        .conninfo = c->database,
-        .max = c->pool_max,
-        .min = c->pool_min,
+        .name = further ? further->name : NULL,
+        .conninfo = conninfo,
+        .max = further ? further->max : c->pool_max,
+        .min = further ? further->min : c->pool_min,
+        .max_limit = c->pool_limit,
         .queue_max = c->queue_max,
+        .queue_reserve = c->queue_reserve,
         .connect_timeout_ns = c->connect_timeout_ns,
         .idle_timeout_ns = c->idle_timeout_ns,
         .max_lifetime_ns = c->max_lifetime_ns,
+        .keepalive_ns = c->keepalive_ns,
+        .leak_after_ns = c->leak_after_ns,
+        .reclaim_leaked = c->leak_reclaim,
+        .shed_target_ns = c->shed_target_ns,
+        .shed_interval_ns = c->shed_interval_ns,
+        .on_connect = c->on_connect,
+        .random_hosts = c->host_order == HOSTS_RANDOM,
+        .max_lag_ns = conninfo_wants_standby(conninfo) ? c->replica_lag_ns : 0,
         .on_event = events_log_pool,
     };
 }
 
-static int open_pool(service *s)
+int serve_open_pool(weir_runtime *runtime, const weir_pool_options *options, uint32_t index,
+                    weir_pool **pool)
 {
     weir_error why = {0};
-    const weir_pool_options options = serve_pool_options(s->config);
-    int r = weir_pool_open(s->runtime, &options, &s->pool, &why);
+    int r = weir_pool_open(runtime, options, pool, &why);
     if (r == 0)
         return EXIT_FINE;
-    secret_blot(s->config->database, why.message);
-    complain("--database: %s", *why.message ? why.message : weir_strerror(r));
+    secret_blot(options->conninfo, why.message);
+    complain("%s%s: %s", index ? "--pool " : "--database", index ? options->name : "",
+             *why.message ? why.message : weir_strerror(r));
     return r == WEIR_EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
+}
+
+static int open_pools(service *s)
+{
+    int code = EXIT_FINE;
+    for (uint32_t i = 0; code == EXIT_FINE && s->pool_names[i]; i++) {
+        const weir_pool_options options = serve_pool_options(s->config, i);
+        code = serve_open_pool(s->runtime, &options, i, &s->pools[i]);
+        s->pool_count += code == EXIT_FINE;
+    }
+    return code;
 }
 
 static int open_api(service *s)
@@ -255,7 +353,8 @@ static int open_api(service *s)
     const config *c = s->config;
     const weir_api_options options = {
         .runtime = s->runtime,
-        .pool = s->pool,
+        .pools = s->pools,
+        .pool_count = s->pool_count,
         .listen = c->listen,
         .admin_listen = c->admin_listen,
         .acquire_timeout_ns = c->acquire_timeout_ns,
@@ -266,6 +365,7 @@ static int open_api(service *s)
         .idle_timeout_ns = c->client_timeout_ns,
         .expose_sql = c->expose_sql,
         .on_request = events_log_request,
+        .operator= {.arg = s, .reload = ask_for_reload, .drain = ask_for_drain},
     };
     int r = weir_api_open(&options, &s->api, why, sizeof why);
     if (r == 0)
@@ -274,27 +374,49 @@ static int open_api(service *s)
     return r == WEIR_EINVAL ? EXIT_USAGE : r == WEIR_EIO ? EXIT_UNAVAILABLE : EXIT_SYSTEM;
 }
 
-static int task_close_pool(void *arg)
+static int task_close(void *arg)
 {
     service *s = arg;
-    weir_pool_close(s->pool);
+    weir_api_close(s->api);
+    close_pools(s);
     weir_runtime_stop(s->runtime);
     return 0;
 }
 
+static int complain_of(const query_fault *fault, int error, int exit_code)
+{
+    char text[sizeof fault->file + sizeof fault->message + 16];
+    fault_text(fault, text, sizeof text);
+    complain("%s", error == WEIR_EINVAL ? text : weir_strerror(error));
+    return error == WEIR_EINVAL ? exit_code : EXIT_SYSTEM;
+}
+
+static int open_tokens(service *s)
+{
+    query_fault fault = {0};
+    int r = token_file_read(s->config, s->api, &fault);
+    return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_USAGE);
+}
+
 /* A wrong file is known before anything is opened. */
-static int check_files(const config *c)
+static int check_files(const service *s)
 {
     query_set *set = NULL;
     query_fault fault = {0};
-    int r = query_set_read(c->queries, &set, &fault);
+    int r = query_set_read(s->config->queries, s->pool_names, &set, &fault);
     query_set_unref(set);
-    if (r == 0)
-        return EXIT_FINE;
-    char text[sizeof fault.file + sizeof fault.message + 16];
-    fault_text(&fault, text, sizeof text);
-    complain("%s", r == WEIR_EINVAL ? text : weir_strerror(r));
-    return r == WEIR_EINVAL ? EXIT_QUERIES : EXIT_SYSTEM;
+    return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_QUERIES);
+}
+
+/* To which the pools may grow: as far as somebody has said, for each. */
+static uint32_t most_connections(const config *c)
+{
+    if (c->pool_limit)
+        return c->pool_limit * (1 + c->pools.count);
+    uint32_t sum = c->pool_max;
+    for (uint32_t i = 0; i < c->pools.count; i++)
+        sum += c->pools.entries[i].max;
+    return sum;
 }
 
 /* How many clients there are descriptors for, once their limit is raised as far as it goes. What
@@ -303,7 +425,7 @@ static int check_files(const config *c)
 static uint32_t affordable_clients(const config *c)
 {
     struct rlimit limit;
-    rlim_t own = 16 + 8 * (rlim_t)config_lanes(c) + 3 * (rlim_t)c->pool_max;
+    rlim_t own = 16 + 8 * (rlim_t)config_lanes(c) + 3 * (rlim_t)most_connections(c);
     rlim_t wanted = c->clients_max + (own += c->admin_listen ? 64 : 0);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return c->clients_max;
@@ -328,6 +450,7 @@ static void tell_start(const service *s)
         field_text("queries", s->config->queries),
         field_uint("lanes", weir_runtime_lanes(s->runtime)),
         field_uint("pool_max", s->config->pool_max),
+        field_uint("pools", s->pool_count),
         field_uint("pid", (uint64_t)getpid()),
     };
     log_line(WEIR_INFO, "service.started", "listening", fields, sizeof fields / sizeof *fields);
@@ -350,12 +473,13 @@ static int run_lanes(service *s, int (*task)(void *))
 
 static int open_and_run(service *s)
 {
-    int code = open_pool(s);
-    if (code != EXIT_FINE)
-        return code;
-    code = open_api(s);
+    int code = open_pools(s);
+    if (code == EXIT_FINE)
+        code = open_api(s);
+    if (code == EXIT_FINE)
+        code = open_tokens(s);
     if (code != EXIT_FINE) {
-        run_lanes(s, task_close_pool);
+        run_lanes(s, task_close);
         return code;
     }
     /* Only now, so that what keeps it from starting stands alone. */
@@ -374,9 +498,12 @@ int serve(const config *c)
     service s = {.config = c, .clients_max = affordable_clients(c), .began_ns = weir_now()};
     const weir_runtime_options options = {.lanes = config_lanes(c)};
 
+    config_pool_names(c, s.pool_names);
+    s.drain_job.run = drain_wanted;
+    s.desk.wanted = reload_wanted;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until it can be heeded */
-    int code = check_files(c);
+    int code = check_files(&s);
     if (code != EXIT_FINE)
         return code;
     if (s.clients_max == 0) {
@@ -388,6 +515,7 @@ int serve(const config *c)
         complain("%s", "out of memory, threads or descriptors");
         return EXIT_SYSTEM;
     }
+    s.desk.lane = weir_runtime_lane(s.runtime, 0);
     code = open_and_run(&s);
     weir_runtime_close(s.runtime);
     loader_close(&s.loader);

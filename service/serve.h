@@ -2,13 +2,18 @@
 #ifndef WEIR_SERVE_H
 #define WEIR_SERVE_H
 
+#include "../pool/weir.h"
 #include "config.h"
 
 /* Serves until told to stop, and returns the exit code. What keeps it from starting goes to stderr
  * in one line. */
 int serve(const config *c);
 
-/* The pool's options that a configuration asks for. */
-struct weir_pool_options serve_pool_options(const config *c);
+/* What a configuration asks for of a pool: 0 is the default one, then come the further ones. */
+weir_pool_options serve_pool_options(const config *c, uint32_t index);
+
+/* Opens it. EXIT_FINE, or an exit code after one line on stderr. */
+int serve_open_pool(weir_runtime *runtime, const weir_pool_options *options, uint32_t index,
+                    weir_pool **pool);
 
 #endif

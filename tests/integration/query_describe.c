@@ -11,6 +11,7 @@
 #include "../support/scratch.h"
 
 static postgres_server *server;
+static const char *const pools[] = {"default", NULL};
 
 /* One file's text, what describing it comes to, and values to bind and run it with. */
 typedef struct trial {
@@ -54,7 +55,7 @@ static int try(void *arg)
         status = weir_acquire(pool, NULL, &lease);
         expect(status == 0);
         if (status == 0)
-            t->described = query_set_describe(t->set, lease, &t->fault);
+            t->described = query_set_describe(t->set, 0, lease, &t->fault);
         if (status == 0 && t->described == 0 && t->body)
             run_query(t, lease);
     }
@@ -70,7 +71,7 @@ static void attempt(trial *t)
     assert_non_null(file);
     assert_true(fputs(t->text, file) >= 0);
     assert_int_equal(fclose(file), 0);
-    int status = query_set_read(folder, &t->set, &t->fault);
+    int status = query_set_read(folder, pools, &t->set, &t->fault);
     scratch_remove(folder);
     if (status != 0)
         fail_msg("%s", t->fault.message);

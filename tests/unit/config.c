@@ -60,6 +60,13 @@ static void nothing_given_means_the_defaults(void **state)
     assert_int_equal(c.log_format, LOG_AUTO);
     assert_int_equal(c.log_level, WEIR_INFO);
     assert_false(c.expose_sql);
+    assert_int_equal(c.keepalive_ns, WEIR_S(120));
+    assert_int_equal(c.leak_after_ns, WEIR_S(30));
+    assert_false(c.leak_reclaim);
+    assert_int_equal(c.shed_target_ns, WEIR_MS(200));
+    assert_true(c.replica_lag_ns == WEIR_NEVER);
+    assert_null(c.token);
+    assert_int_equal(c.pools.count, 0);
     assert_true(config_lanes(&c) >= 1);
 }
 
@@ -164,6 +171,93 @@ static void more_kept_than_allowed_is_refused(void **state)
     assert_string_equal(why, "--pool-min 11 is more than --pool-max 10");
 }
 
+/* ---- Several pools ---- */
+
+static void further_pools_are_named_with_their_sizes(void **state)
+{
+    (void)state;
+    config c;
+    const char *names[QUERY_POOLS_MAX + 1];
+    assert_int_equal(READ(&c, "--pool-size", "replica=20:5", "--pool", "replica=host=a port=1",
+                          "--pool=reports=postgres://b/c?x=y", "--pool-max", "7", "--pool-min=2"),
+                     CONFIG_OK);
+    assert_int_equal(c.pools.count, 2);
+    assert_string_equal(c.pools.entries[0].conninfo, "host=a port=1");
+    assert_int_equal(c.pools.entries[0].max, 20);
+    assert_int_equal(c.pools.entries[0].min, 5);
+    assert_string_equal(c.pools.entries[1].conninfo, "postgres://b/c?x=y");
+    assert_int_equal(c.pools.entries[1].max, 7);
+    assert_int_equal(c.pools.entries[1].min, 2);
+    config_pool_names(&c, names);
+    assert_string_equal(names[0], "default");
+    assert_string_equal(names[1], "replica");
+    assert_string_equal(names[2], "reports");
+    assert_null(names[3]);
+}
+
+static void a_variable_names_several_pools_unless_a_flag_names_any(void **state)
+{
+    (void)state;
+    config c;
+    variables = (const char *const[]){"WEIR_POOL", " a=postgres://x\n  b=postgresql://y ",
+                                      "WEIR_POOL_SIZE", "a=3 b=4:1", NULL};
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_int_equal(c.pools.count, 2);
+    assert_string_equal(c.pools.entries[1].name, "b");
+    assert_string_equal(c.pools.entries[1].conninfo, "postgresql://y");
+    assert_int_equal(c.pools.entries[1].min, 1);
+    assert_int_equal(READ(&c, "--pool", "a=postgres://z", "--pool-size", "a=9"), CONFIG_OK);
+    assert_int_equal(c.pools.count, 1);
+    assert_string_equal(c.pools.entries[0].conninfo, "postgres://z");
+    assert_int_equal(c.pools.entries[0].max, 9);
+}
+
+static void wrong_pools_are_refused_without_their_passwords(void **state)
+{
+    (void)state;
+    static const char *const wrong[][3] = {
+        {"--pool", "s3cret", "must be NAME=URL"},
+        {"--pool", "Re=postgres://u:s3cret@h", "no name for a pool"},
+        {"--pool", "9a=postgres://u:s3cret@h", "no name for a pool"},
+        {"--pool", "=postgres://u:s3cret@h", "no name for a pool"},
+        {"--pool", "default=postgres://u:s3cret@h", "--database"},
+        {"--pool", "a=", "must be followed by"},
+        {"--pool-size", "a=0", "is not NAME=MAX"},
+        {"--pool-size", "a=3:4", "is not NAME=MAX"},
+        {"--pool-size", "a=3:", "is not NAME=MAX"},
+        {"--pool-size", "a=3", "there is no --pool of that name"},
+        {"--pool-size", "default=3", "--pool-max"},
+        {"--pool-limit", "5", "is less than --pool-max 10"},
+        {"--queue-reserve", "1024", "leaves no place"},
+        {"--host-order", "alphabetical", "given|random"},
+        {"--shed-target", "0s", "or off"},
+        {"--replica-lag", "much", "or off"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        config c;
+        assert_int_equal(READ(&c, wrong[i][0], wrong[i][1]), CONFIG_BAD);
+        assert_memory_equal(why, wrong[i][0], strlen(wrong[i][0]));
+        if (!strstr(why, wrong[i][2]))
+            fail_msg("%s", why);
+        assert_null(strstr(why, "s3cret"));
+    }
+    config c;
+    assert_int_equal(READ(&c, "--pool", "a=host=x", "--pool", "a=host=y"), CONFIG_BAD);
+    assert_string_equal(why, "--pool: two pools are called \"a\"");
+    variables = (const char *const[]){"WEIR_POOL", "a=host=x password=s3cret", NULL};
+    assert_int_equal(READ(&c), CONFIG_BAD);
+    assert_string_equal(why, "WEIR_POOL: a= must be followed by a URL, postgresql://…");
+}
+
+static void a_standby_is_asked_for_by_the_connection_string(void **state)
+{
+    (void)state;
+    assert_true(conninfo_wants_standby("postgres://h?target_session_attrs=prefer-standby"));
+    assert_true(conninfo_wants_standby("host=h target_session_attrs = 'standby'"));
+    assert_false(conninfo_wants_standby("host=h target_session_attrs=primary"));
+    assert_false(conninfo_wants_standby("host=standby"));
+}
+
 static void help_is_asked_for_anywhere(void **state)
 {
     (void)state;
@@ -225,6 +319,11 @@ int main(void)
         cmocka_unit_test_setup(an_unknown_flag_is_refused_with_the_nearest_known, forget_variables),
         cmocka_unit_test_setup(a_flag_without_its_value_is_refused, forget_variables),
         cmocka_unit_test_setup(more_kept_than_allowed_is_refused, forget_variables),
+        cmocka_unit_test_setup(further_pools_are_named_with_their_sizes, forget_variables),
+        cmocka_unit_test_setup(a_variable_names_several_pools_unless_a_flag_names_any,
+                               forget_variables),
+        cmocka_unit_test_setup(wrong_pools_are_refused_without_their_passwords, forget_variables),
+        cmocka_unit_test(a_standby_is_asked_for_by_the_connection_string),
         cmocka_unit_test_setup(help_is_asked_for_anywhere, forget_variables),
         cmocka_unit_test_setup(help_lists_flag_variable_unit_and_default, forget_variables),
         cmocka_unit_test(passwords_are_hidden),

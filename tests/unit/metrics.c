@@ -14,13 +14,15 @@
 
 typedef struct fixture {
     metrics_shard *shards[2];
-    weir_pool_stats stats;
+    metrics_pool pools[2];
 } fixture;
 
 static int open_shards(void **state)
 {
     static fixture f;
     memset(&f, 0, sizeof f);
+    f.pools[0].name = "main";
+    f.pools[1].name = "replica";
     *state = &f;
     return metrics_shard_open(&f.shards[0]) < 0 || metrics_shard_open(&f.shards[1]) < 0;
 }
@@ -36,7 +38,7 @@ static int free_shards(void **state)
 static char *scrape(fixture *f, bool openmetrics)
 {
     const metrics_source source = {
-        .pool = "main", .stats = &f->stats, .shards = f->shards, .shard_count = 2, .lanes = 2};
+        .pools = f->pools, .pool_count = 2, .shards = f->shards, .shard_count = 2, .lanes = 2};
     buffer out = {0};
     size_t length;
     metrics_write(&out, &source, openmetrics);
@@ -92,7 +94,7 @@ static void a_duration_on_a_bound_belongs_below_it(void **state)
 static void label_values_are_escaped(void **state)
 {
     fixture *f = *state;
-    metrics_query(f->shards[0], "a\"b\\c\nd", WEIR_MS(1));
+    metrics_query(f->shards[0], "main", "a\"b\\c\nd", WEIR_MS(1));
     char *text = scrape(f, false);
     assert_int_equal(sample(text, "db_client_operation_duration_seconds_count{pool=\"main\","
                                   "query=\"a\\\"b\\\\c\\nd\"}"),
@@ -118,17 +120,17 @@ static void names_beyond_all_bounds_share_one_series(void **state)
 static void the_pool_is_shown(void **state)
 {
     fixture *f = *state;
-    f->stats = (weir_pool_stats){.max = 10,
-                                 .min = 2,
-                                 .size = 5,
-                                 .idle = 1,
-                                 .in_use = 3,
-                                 .checking = 1,
-                                 .waiting = 7,
-                                 .timed_out = 4,
-                                 .granted = 99};
-    f->stats.retired[WEIR_RETIRE_LIFETIME] = 6;
-    f->stats.wait.counts[0] = 8;
+    f->pools[0].stats = (weir_pool_stats){.max = 10,
+                                          .min = 2,
+                                          .size = 5,
+                                          .idle = 1,
+                                          .in_use = 3,
+                                          .checking = 1,
+                                          .waiting = 7,
+                                          .timed_out = 4,
+                                          .granted = 99};
+    f->pools[0].stats.retired[WEIR_RETIRE_LIFETIME] = 6;
+    f->pools[0].stats.wait.counts[0] = 8;
     char *text = scrape(f, false);
     assert_int_equal(sample(text, "db_client_connection_count{pool=\"main\",state=\"idle\"}"), 1);
     assert_int_equal(sample(text, "db_client_connection_count{pool=\"main\",state=\"used\"}"), 4);
@@ -147,12 +149,40 @@ static void the_pool_is_shown(void **state)
     free(text);
 }
 
+static void each_pool_has_its_own_samples(void **state)
+{
+    fixture *f = *state;
+    f->pools[0].stats = (weir_pool_stats){.max = 10, .paused = true, .shed = 3, .deadlocked = 1};
+    f->pools[1].stats = (weir_pool_stats){.max = 4, .leaked = 2, .leaked_out = 1, .ceiling = 3};
+    f->pools[1].stats.cancels_drained = 5;
+    metrics_query(f->shards[0], "main", "q", WEIR_MS(1));
+    metrics_query(f->shards[0], "replica", "q", WEIR_MS(1));
+    metrics_query(f->shards[1], "replica", "q", WEIR_MS(1));
+    char *text = scrape(f, false);
+    assert_int_equal(sample(text, "db_client_connection_max{pool=\"main\"}"), 10);
+    assert_int_equal(sample(text, "db_client_connection_max{pool=\"replica\"}"), 4);
+    assert_int_equal(sample(text, "weir_pool_paused{pool=\"main\"}"), 1);
+    assert_int_equal(sample(text, "weir_pool_paused{pool=\"replica\"}"), 0);
+    assert_int_equal(sample(text, "weir_leases_refused_total{pool=\"main\",reason=\"shed\"}"), 3);
+    assert_int_equal(sample(text, "weir_leases_refused_total{pool=\"main\",reason=\"deadlock\"}"),
+                     1);
+    assert_int_equal(sample(text, "weir_leases_leaked_total{pool=\"replica\"}"), 2);
+    assert_int_equal(sample(text, "weir_leases_leaked_out{pool=\"replica\"}"), 1);
+    assert_int_equal(sample(text, "weir_connection_ceiling{pool=\"replica\"}"), 3);
+    assert_int_equal(sample(text, "weir_cancels_ended_total{pool=\"replica\",outcome=\"drained\"}"),
+                     5);
+    assert_int_equal(sample(text, "db_client_operation_duration_seconds_count{pool=\"replica\","
+                                  "query=\"q\"}"),
+                     2);
+    free(text);
+}
+
 /* Each family once, with help and type before its samples. */
 static void every_sample_belongs_to_a_family_announced_before_it(void **state)
 {
     fixture *f = *state;
     metrics_request(f->shards[0], "/a", "GET", 200, 1);
-    metrics_query(f->shards[0], "q", 1);
+    metrics_query(f->shards[0], "main", "q", 1);
     for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
         char *text = scrape(f, openmetrics), *next = text, family[128] = "", type[32] = "";
         for (char *line; (line = strsep(&next, "\n"));) {
@@ -233,6 +263,7 @@ int main(void)
         test(label_values_are_escaped),
         test(names_beyond_all_bounds_share_one_series),
         test(the_pool_is_shown),
+        test(each_pool_has_its_own_samples),
         test(every_sample_belongs_to_a_family_announced_before_it),
         test(openmetrics_ends_with_eof),
         test(reading_while_lanes_write_loses_nothing),

@@ -130,7 +130,6 @@ static void a_malformed_annotation_is_refused_with_what_to_write(void **state)
     refused("-- @optional\nselect :a", 1, "@optional NAME");
     refused("-- @optional a b\nselect :a, :b", 1, "@optional NAME");
     refused("-- @pool\nselect 1", 1, "@pool NAME");
-    refused("-- @pool replica\nselect 1", 1, "there is no pool \"replica\"");
     refused("-- @pool a b\nselect 1", 1, "@pool NAME");
 }
 

@@ -22,6 +22,8 @@ typedef struct folder {
     query_fault fault;
 } folder;
 
+static const char *const pools[] = {"default", "replica", "reports", NULL};
+
 static int set_up(void **state)
 {
     folder *f = calloc(1, sizeof *f);
@@ -68,19 +70,41 @@ static void make_folder(const folder *f, const char *name)
 
 static void reads(folder *f, uint32_t count)
 {
-    if (query_set_read(f->path, &f->set, &f->fault) != 0)
+    if (query_set_read(f->path, pools, &f->set, &f->fault) != 0)
         fail_msg("%s:%u: %s", f->fault.file, f->fault.line, f->fault.message);
     assert_int_equal(query_set_count(f->set), count);
 }
 
 static void refuses(folder *f, const char *name, uint32_t line, const char *part)
 {
-    assert_int_equal(query_set_read(f->path, &f->set, &f->fault), WEIR_EINVAL);
+    assert_int_equal(query_set_read(f->path, pools, &f->set, &f->fault), WEIR_EINVAL);
     assert_null(f->set);
     assert_string_equal(f->fault.file, *name ? below(f, name) : f->path);
     assert_int_equal(f->fault.line, line);
     if (!strstr(f->fault.message, part))
         fail_msg("%s", f->fault.message);
+}
+
+/* ---- Pools ---- */
+
+static void a_query_belongs_to_the_pool_it_names_or_to_the_default_one(void **state)
+{
+    folder *f = *state;
+    put(f, "a.sql", "select 1");
+    put(f, "b.sql", "-- @pool reports\nselect 1");
+    put(f, "c.sql", "-- @pool default\nselect 1");
+    reads(f, 3);
+    assert_int_equal(query_set_at(f->set, 0)->pool_index, 0);
+    assert_int_equal(query_set_at(f->set, 1)->pool_index, 2);
+    assert_int_equal(query_set_at(f->set, 2)->pool_index, 0);
+}
+
+static void a_pool_that_is_not_there_is_refused_with_those_that_are(void **state)
+{
+    folder *f = *state;
+    put(f, "a.sql", "-- A query.\n-- @pool replca\nselect 1");
+    refuses(f, "a.sql", 2,
+            "there is no pool \"replca\", only \"default\", \"replica\" and \"reports\"");
 }
 
 /* ---- Reading ---- */
@@ -155,7 +179,7 @@ static void what_is_no_readable_file_is_refused(void **state)
     assert_int_equal(unlink(below(f, "pipe.sql")), 0);
     assert_int_equal(symlink("/nowhere/at/all", below(f, "gone.sql")), 0);
     refuses(f, "gone.sql", 0, "No such file");
-    assert_int_equal(query_set_read("/nowhere/at/all", &f->set, &f->fault), WEIR_EINVAL);
+    assert_int_equal(query_set_read("/nowhere/at/all", pools, &f->set, &f->fault), WEIR_EINVAL);
     assert_string_equal(f->fault.file, "/nowhere/at/all");
 }
 
@@ -278,7 +302,7 @@ static int describe(void *arg)
         weir_scoped_lease weir_lease *lease = NULL;
         d->taken = weir_acquire(pool, NULL, &lease);
         if (d->taken == 0)
-            d->described = query_set_describe(d->set, lease, &d->fault);
+            d->described = query_set_describe(d->set, 0, lease, &d->fault);
     }
     return d->opened == 0 ? weir_pool_close(pool) : d->opened;
 }
@@ -410,6 +434,8 @@ static void a_row_without_columns_is_refused_and_a_count_is_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        folder_test(a_query_belongs_to_the_pool_it_names_or_to_the_default_one),
+        folder_test(a_pool_that_is_not_there_is_refused_with_those_that_are),
         folder_test(an_empty_folder_is_an_empty_set),
         folder_test(files_are_named_by_their_place_and_sorted),
         folder_test(links_to_files_are_followed_and_loops_are_not),
