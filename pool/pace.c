@@ -46,8 +46,7 @@ void pace_succeeded(pace *p, uint32_t open)
     p->not_before_ns = 0;
     if (p->window < p->window_max)
         p->window++;
-    if (p->lift_ns == WEIR_NEVER)
-        raise_ceiling(p, open + 1);
+    raise_ceiling(p, p->lift_ns == WEIR_NEVER ? open + 1 : open);
 }
 
 void pace_full(pace *p, uint32_t open, uint64_t now_ns, uint64_t *random)
