@@ -40,9 +40,11 @@ UNIT_SRC    := $(wildcard tests/unit/*.c)
 SIM_SRC     := $(wildcard tests/sim/*.c)
 INTEGRATION_SRC := $(wildcard tests/integration/*.c)
 BENCH_SRC   := $(wildcard tests/bench/*.c)
+CHAOS_SRC   := $(wildcard tests/chaos/*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/*.c)
 EXAMPLE_SRC := $(wildcard tests/examples/*.c)
-TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(EXAMPLE_SRC)
+TEST_SRC    := $(UNIT_SRC) $(SIM_SRC) $(INTEGRATION_SRC) $(CHAOS_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
+               $(EXAMPLE_SRC)
 # All of the service but its main(), which unit tests link too.
 PARTS_SRC   := $(filter-out service/main.c,$(SERVICE_SRC))
 ALL_SRC     := $(POOL_SRC) $(API_SRC) $(SERVICE_SRC) $(SUPPORT_SRC) $(TEST_SRC)
@@ -92,6 +94,10 @@ test-sim: ## the simulator (SEED= replays one schedule, SCHEDULES= sets how many
 test-integration: ## tests against a real PostgreSQL and the real program
 	@.ci/deps build run test
 	@$(MAKE) --no-print-directory check KINDS=integration
+
+test-chaos: ## the program under load while server, network and clients fail (CHAOS_SECONDS=130, SEED=)
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory chaos
 
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@.ci/deps build run test
@@ -151,8 +157,8 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	    weir.pc.in > $(BUILD)/weir.pc
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
-.PHONY: help deps build run clean test test-unit test-sim test-integration asan tsan valgrind \
-        mutants fuzz bench lint format install check compile benches tidy fuzz-all force
+.PHONY: help deps build run clean test test-unit test-sim test-integration test-chaos asan tsan \
+        valgrind mutants fuzz bench lint format install check chaos compile benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -214,6 +220,10 @@ $(BUILD)/weir: $(BUILD)/service/main.o $(HOUSE)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libsupport.a $(HOUSE)
 	$(say)$(link) $(LIBS) $(TEST_LIBS)
 
+# One program of many parts.
+$(BUILD)/tests/chaos/chaos: $(call objects,$(CHAOS_SRC)) $(BUILD)/libsupport.a $(HOUSE)
+	$(say)$(link) $(LIBS) $(TEST_LIBS)
+
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(HOUSE)
 	$(say)$(link) -fsanitize=fuzzer $(LIBS)
 
@@ -252,6 +262,11 @@ export SEED SCHEDULES TEST_SLOWER TEST_WRAPPER
 
 check: $(CHECKED) $(BUILD)/weir
 	@$(RUN_TESTS) $(CHECKED)
+
+# Not one of RUN_TESTS: its table is to be seen when all is well, too.
+export CHAOS_SECONDS
+chaos: $(BUILD)/tests/chaos/chaos $(BUILD)/weir
+	@tests/chaos/run.sh $<
 
 FUZZ_SECONDS ?= 20
 fuzz-all: $(call programs,$(FUZZ_SRC))
