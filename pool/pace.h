@@ -10,8 +10,8 @@
  *
  * A server that says it has no room (53300) is taken at its word: what is open now is the ceiling,
  * for a time, random between half of and the whole of `full_pause`; then one dial above it probes.
- * A success lifts the ceiling: to what is then open while that time lasts, and to one more after it,
- * until it no longer matters. */
+ * A success lifts the ceiling: to what is then open while that time lasts, and to one more after
+ * it, until it no longer matters. */
 #ifndef WEIR_PACE_H
 #define WEIR_PACE_H
 
