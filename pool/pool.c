@@ -208,8 +208,9 @@ static void arm(pool_lane *here, uint64_t wake_ns)
 static void account_release(weir_pool *pool, weir_lease *lease, uint64_t now_ns)
 {
     pool->stats.released++;
-    histogram_add(&pool->stats.use, now_ns - lease->granted_ns);
-    load_ended(&pool->load, now_ns);
+    uint64_t used_ns = now_ns - lease->granted_ns;
+    histogram_add(&pool->stats.use, used_ns);
+    load_ended(&pool->load, used_ns, now_ns);
     if (lease->connection)
         lease->connection->lease = NULL;
 }
