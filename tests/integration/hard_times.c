@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -94,18 +93,19 @@ static void find_program(char path[PATH_MAX])
     strcat(path, "/weir");
 }
 
-/* For what weir_start does not let a test choose. */
-static pid_t spawn(uint16_t port, void (*prepare)(void))
+/* For what weir_start does not let a test choose: the shell does it, since a wrapper of this
+ * program may keep what is asked of it, such as a limit of descriptors, to itself. */
+static pid_t spawn(uint16_t port, const char *prepare)
 {
-    char program[PATH_MAX], listen[32];
+    char program[PATH_MAX], listen[32], command[128];
     find_program(program);
     snprintf(listen, sizeof listen, "127.0.0.1:%u", port);
+    snprintf(command, sizeof command, "%s && exec \"$@\"", prepare);
     pid_t pid = fork();
     if (pid == 0) {
-        prepare();
-        execl(program, "weir", "serve", "--listen", listen, "--queries", folder, "--database",
-              postgres_conninfo(database), "--lanes", "1", "--pool-max", "4", "--acquire-timeout",
-              "1s", "--log-level", "error", (char *)NULL);
+        execl("/bin/sh", "sh", "-c", command, "sh", program, "serve", "--listen", listen,
+              "--queries", folder, "--database", postgres_conninfo(database), "--lanes", "1",
+              "--pool-max", "4", "--acquire-timeout", "1s", "--log-level", "error", (char *)NULL);
         _exit(127);
     }
     return pid;
@@ -129,18 +129,11 @@ static int end(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void to_closed_standard_descriptors(void)
-{
-    close(0);
-    close(1);
-    close(2);
-}
-
 /* Else the log would go to whichever socket has their number. */
 static void closed_standard_descriptors_are_not_taken_by_sockets(void **state)
 {
     uint16_t port = free_port();
-    pid_t pid = spawn(port, to_closed_standard_descriptors);
+    pid_t pid = spawn(port, "exec 0<&- 1>&- 2>&-");
     bool came_up = answers(port);
     int code = end(pid);
     assert_true(came_up);
@@ -164,16 +157,6 @@ static void what_keeps_it_from_starting_stands_alone(void **state)
     assert_true(alone);
 }
 
-static void to_few_descriptors(void)
-{
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){70, 70});
-}
-
-static void to_too_few_descriptors(void)
-{
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){24, 24});
-}
-
 static bool is_fine(int fd)
 {
     char heard[13] = "";
@@ -191,7 +174,7 @@ static void clients_leave_descriptors_for_the_database(void **state)
     static const char *const nap = "GET /q/nap HTTP/1.1\r\nHost: x\r\n\r\n";
     int fds[CLIENTS], fine = 0;
     uint16_t port = free_port();
-    pid_t pid = spawn(port, to_few_descriptors);
+    pid_t pid = spawn(port, "ulimit -n 70");
     bool came_up = answers(port), let_in = false;
     for (int i = 0; came_up && i < CLIENTS; i++)
         fds[i] = dial(port);
@@ -213,7 +196,7 @@ static void clients_leave_descriptors_for_the_database(void **state)
 static void too_few_descriptors_are_refused_at_the_start(void **state)
 {
     int status = 0;
-    pid_t pid = spawn(free_port(), to_too_few_descriptors), ended = 0;
+    pid_t pid = spawn(free_port(), "ulimit -n 24"), ended = 0;
     double until = now() + 10 * slower();
     while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && now() < until)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
