@@ -279,12 +279,15 @@ void dial_failed(core *c, const connection *x)
     wake_at(c, c->now_ns); /* waiters may have lost their last hope */
 }
 
+/* Once the pause is over a dial may start, and with it there is hope: without that, those whose
+ * deadlines are shorter than a dial would never again have one made. */
 uint64_t hopeless_until(const core *c)
 {
-    uint64_t from_ns = c->now_ns > c->pace.not_before_ns ? c->now_ns : c->pace.not_before_ns;
     bool unreachable = open_count(c) == 0 && c->pace.failures > 0 && !c->paused;
 
-    return unreachable ? deadline_after(from_ns, c->dial_ns) : c->now_ns;
+    if (!unreachable || c->now_ns >= c->pace.not_before_ns)
+        return c->now_ns;
+    return deadline_after(c->pace.not_before_ns, c->dial_ns);
 }
 
 /* ---- Events ---- */
@@ -413,7 +416,9 @@ static void on_up(core *c, connection *x)
     x->expires_ns = deadline_after(c->now_ns, lifetime_ns);
     if (c->options.keepalive_ns != WEIR_NEVER)
         x->early_ns = random_up_to(&c->random, c->options.keepalive_ns / 10);
-    c->dial_ns = mean_of(c->dial_ns, c->now_ns - x->since_ns, 8);
+    /* Longer than its limit only when the clock has leapt, as after a suspend. */
+    uint64_t took_ns = c->now_ns - x->since_ns, limit_ns = c->options.connect_timeout_ns;
+    c->dial_ns = mean_of(c->dial_ns, took_ns < limit_ns ? took_ns : limit_ns, 8);
     pace_succeeded(&c->pace, open_count(c));
     connection_keep(c, x);
 }

@@ -117,15 +117,17 @@ typedef enum event_kind {
     EVENT_DOWN, /* connection, reason: dial failed, or lost; ignored once CLOSING, and while LEASED:
                     there the release tells, and a loss may cross a grant on its way */
     EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
-    EVENT_TICK,   /* time has passed, or more strands of a claimant wait */
-    EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back */
+    EVENT_TICK,   /* time has passed, or a claimant has fewer strands that could go on */
+    EVENT_DRAIN,  /* refuse waiters and new takes, close connections as they come back; ends a
+                     pause */
     EVENT_RESIZE, /* max, min: from now on. What is too many is closed (SURPLUS): idle ones at once,
                      the coldest first, then dials, leased ones as they come back */
     EVENT_PAUSE,  /* grant, dial and check nothing until EVENT_RESUME; waiters wait, up to their
-                     deadlines */
+                     deadlines; without effect while draining, or paused */
     EVENT_RESUME,
     EVENT_EVICT, /* spread_ns: every connection there is now, dials included, is replaced (EVICTED),
-                    each at a random moment within spread_ns; leased ones as they come back */
+                    each at a random moment within spread_ns; one that is then not idle, as it comes
+                    back or up */
 } event_kind;
 
 typedef struct event {
@@ -144,7 +146,9 @@ typedef enum effect_kind {
     EFFECT_GRANT,  /* waiter has connection; when `lane` (where it is) is not waiter->lane, it moves
                       there first */
     EFFECT_REFUSE, /* waiter gets none: error is WEIR_ETIMEDOUT, ECONNECT, EQUEUEFULL, ECLOSED,
-                      ECANCELED, ESHED or EDEADLK */
+                      ECANCELED, ESHED or EDEADLK. ECONNECT: the deadline passed while the last dial
+                      had failed and nothing was up; or it will: nothing is up or on its way, and
+                      the pause after the failed dial, plus a dial, lasts until then at least */
     EFFECT_CHECK,  /* connection: is it alive? answer CHECKED or DOWN */
     EFFECT_RESET,  /* connection: roll back, clean the session; answer CHECKED or DOWN */
     EFFECT_CANCEL, /* connection: stop what runs, drain it; answer CHECKED or DOWN */
@@ -199,10 +203,11 @@ typedef struct core_view {
     uint32_t max, min;
     uint32_t ceiling;       /* what the server has room for, as far as is known; max or less */
     uint64_t not_before_ns; /* no dial before */
-    uint64_t use_ns;        /* how long a lease lasts, lately; 0: not known yet */
-    uint64_t dial_ns;       /* how long a dial that succeeds takes, lately; 0: not known yet */
-    uint64_t leaked;        /* leases told as leaked so far */
-    uint32_t leaked_out;    /* of those, still out */
+    uint64_t use_ns;     /* how long a lease lasts, lately; 0: not known yet. See shed.h; one that
+                            was reclaimed does not count */
+    uint64_t dial_ns;    /* how long a dial that succeeds takes, lately; 0: not known yet */
+    uint64_t leaked;     /* leases told as leaked so far */
+    uint32_t leaked_out; /* of those, still out and not reclaimed */
     uint64_t quarantine_ended,
         quarantine_failed; /* cancels after which the connection was kept, or not */
     bool draining, paused;
