@@ -1,7 +1,7 @@
 /* core_books.h: the books kept beside the core: what it does, judged step by step from outside.
  *
- * The books know the promises of core.h and nothing of the core's insides. They follow each event
- * and effect, and stop at the first that breaks a promise. */
+ * The books know the promises of core.h, shed.h and pace.h and nothing of the core's insides. They
+ * follow each event and effect, and stop at the first that breaks a promise. */
 #ifndef WEIR_CORE_BOOKS_H
 #define WEIR_CORE_BOOKS_H
 
@@ -10,19 +10,12 @@
 #define BOOKS_SESSIONS 64
 #define BOOKS_CLIENTS  256
 
-/* One slot of the core, as the shell sees it. */
-typedef struct session {
-    connection_state state;
-    uint32_t lane;
-    uint64_t since_ns, born_ns;
-    bool ending;                /* told to be down, or released broken: to be closed in this step */
-    bool released_dirty;        /* to be reset in this step, or closed */
-    bool released_running;      /* to be cancelled in this step */
-    weir_retire_reason expects; /* why it is ending */
-    uint32_t orders;            /* dials, checks, resets, cancels and closes asked for so far */
-} session;
-
-typedef enum client_state { CLIENT_AWAY, CLIENT_WAITING, CLIENT_HOLDING } client_state;
+typedef enum client_state {
+    CLIENT_AWAY,
+    CLIENT_WAITING,
+    CLIENT_HOLDING,
+    CLIENT_RECLAIMED, /* its connection was taken from it; its release is still to come */
+} client_state;
 
 typedef struct client {
     waiter waiter; /* first, so that a waiter is its client */
@@ -31,9 +24,37 @@ typedef struct client {
     uint32_t takes; /* so far */
 } client;
 
+/* One slot of the core, as the shell sees it. */
+typedef struct session {
+    connection_state state;
+    uint32_t lane;
+    uint64_t since_ns, born_ns;
+    uint64_t used_ns;           /* end of the last lease, or opened */
+    uint64_t heard_ns;          /* last known to be well */
+    client *holder;             /* while LEASED */
+    bool told_leaked;           /* in this lease */
+    bool taken_back;            /* its close said LEAKED */
+    bool evicted;               /* to be replaced, */
+    uint64_t evicted_by_ns;     /* at this time at the latest */
+    bool ending;                /* told to be down, or released broken: to be closed in this step */
+    bool released_dirty;        /* to be reset in this step, or closed */
+    bool released_running;      /* to be cancelled in this step */
+    bool came_back;             /* in this step */
+    weir_retire_reason expects; /* why it is ending */
+    uint32_t orders;            /* dials, checks, resets, cancels and closes asked for so far */
+} session;
+
+/* What the server has room for, as far as it has said: between low and high, as the moment of the
+ * next rise is random. */
+typedef struct ceiling {
+    uint32_t low, high;
+    bool rising; /* by one, between half and the whole of full_pause_ns after full_ns */
+    uint64_t full_ns;
+} ceiling;
+
 typedef struct books {
     core *core;
-    core_options options;
+    core_options options; /* max and min as they are now */
     uint64_t now_ns, wake_ns;
     const char *wrong; /* the first broken promise */
     bool trace;
@@ -47,14 +68,26 @@ typedef struct books {
     uint32_t failures, window; /* of dials: failed in a row, allowed at once */
     uint64_t failed_ns;
     bool lone_failure; /* of a dial begun after all earlier failures, with no other under way */
-    bool draining, drained;
+    uint64_t dial_least_ns,
+        dial_most_ns; /* how long a dial that succeeded took; most 0: none did */
+    ceiling ceiling;
+    uint64_t use_ns;         /* how long a lease lasts, as core_view has it */
+    uint64_t above_since_ns; /* as shed.h has it */
+    bool shedding;
+    bool draining, drained, paused, told_paused;
+    uint32_t must_refuse; /* this take, by the rules of arrival: 1 + its client's number */
+    bool arrived_full, arrived_late;
 
     uint64_t takes, grants, refusals, dials, closed;
+    uint64_t leaked, quarantined, unquarantined;
     uint64_t pauses, short_pauses; /* after failed dials; those below a tenth of backoff_base_ns */
-    effects out;                   /* of the last step */
+    uint64_t shed, shed_at_arrival, deadlocks, hopeless, surplus, keepalives, evictions, full,
+        reclaimed;
+    effects out;    /* of the last step */
+    core_view view; /* after it */
 } books;
 
-/* Makes a core and opens its books. Options as for core_new, with max ≤ BOOKS_SESSIONS. */
+/* Makes a core and opens its books. Options as for core_new, with slots ≤ BOOKS_SESSIONS. */
 void books_open(books *b, const core_options *options);
 void books_close(books *b);
 
