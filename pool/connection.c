@@ -141,6 +141,8 @@ static void take_from_holder(weir_connection *c)
     weir_lease *lease = c->lease;
     c->lease = NULL;
     if (lease) {
+        uint64_t now_ns = weir_now();
+        load_ended(&c->pool->load, now_ns - lease->granted_ns, now_ns);
         lease->serial = c->serial;
         lease->backend_pid = c->backend_pid;
         lease->reclaimed = true;

@@ -129,7 +129,8 @@ static bool is_leaking(const findings *f)
  * let itself be stopped. */
 static bool is_slow(const findings *f)
 {
-    return 2 * f->slow > f->leased || 2 * f->view.count[CONNECTION_CANCELLING] >= up_count(f);
+    uint32_t cancelling = f->view.count[CONNECTION_CANCELLING];
+    return 2 * f->slow > f->leased || (cancelling > 0 && 2 * cancelling >= up_count(f));
 }
 
 /* Who was refused was not refused because connections are free. */
@@ -177,10 +178,12 @@ static void say_connections(saying *s, const findings *f)
 {
     const uint32_t *count = f->view.count;
     uint32_t size = f->view.size;
-    if (f->leased == size && size > 1)
-        say(s, "all %u connections are in use", size);
+    if (f->leased == size)
+        say(s, size == 1 ? "the only connection is in use" : "all %u connections are in use", size);
+    else if (f->leased == 0)
+        say(s, "no connection is in use");
     else
-        say(s, "%u of %u connection%s %s in use", f->leased, size, plural(size), is_are(f->leased));
+        say(s, "%u of %u connections %s in use", f->leased, size, is_are(f->leased));
     say_part(s, count[CONNECTION_IDLE], "free");
     say_part(s, count[CONNECTION_DIALING], "being opened");
     say_part(s, count[CONNECTION_RESETTING] + count[CONNECTION_CHECKING], "being reset or checked");
@@ -204,7 +207,7 @@ static void say_usual(saying *s, const findings *f)
 {
     if (weir_histogram_count(&f->use) == 0)
         return;
-    say(s, "; a lease usually lasts ");
+    say(s, "; a lease usually lasts about ");
     say_duration(s, weir_histogram_quantile(&f->use, 0.5));
 }
 
@@ -250,12 +253,11 @@ static void say_connecting(saying *s, const findings *f)
     if (up == 0)
         say(s, "no connection is up: ");
     else
-        say(s, "%u of %u connection%s %s up and %u in use: ", up, f->view.max, plural(f->view.max),
-            is_are(up), f->leased);
+        say(s, "%u connection%s %s up, %u in use: ", up, plural(up), is_are(up), f->leased);
     if (f->view.failures > 0)
         say_failures(s, f);
     else if (f->refusal == WEIR_ECONNECT && dialing == 0)
-        say(s, "the dials failed when one was asked for");
+        say(s, "none could be made when it was asked for");
     else
         say(s, "%u %s being opened", dialing, is_are(dialing));
     if (f->view.dial_ns > 0) {
@@ -293,7 +295,8 @@ static void say_slow(saying *s, const findings *f)
         say_duration(s, f->slow_ns);
         say(s, ", twice what 19 of 20 leases last");
     }
-    say(s, "; %u run%s a query", f->running, f->running == 1 ? "s" : "");
+    if (f->leased > 0)
+        say(s, "; %u run%s a query", f->running, f->running == 1 ? "s" : "");
     say_waiting(s, f);
 }
 
@@ -311,7 +314,9 @@ static void say_shed(saying *s, const findings *f)
 static void say_saturated(saying *s, const findings *f)
 {
     if (f->refusal == WEIR_EDEADLK)
-        say(s, "those who hold the connections wait for this pool themselves: ");
+        say(s, "those who held all connections waited for this pool themselves: ");
+    else if (f->refusal && has_free(f))
+        say(s, "connections are free again by now: ");
     say_connections(s, f);
     say_oldest(s, f);
     say_usual(s, f);

@@ -210,9 +210,10 @@ static void account_release(weir_pool *pool, weir_lease *lease, uint64_t now_ns)
     pool->stats.released++;
     uint64_t used_ns = now_ns - lease->granted_ns;
     histogram_add(&pool->stats.use, used_ns);
+    if (!lease->connection) /* reclaimed, and counted then */
+        return;
     load_ended(&pool->load, used_ns, now_ns);
-    if (lease->connection)
-        lease->connection->lease = NULL;
+    lease->connection->lease = NULL;
 }
 
 /* What the pausers hear of a step that was not for them. */

@@ -726,8 +726,9 @@ WEIR_PUBLIC void weir_pool_gauge_read(weir_pool *pool, weir_pool_gauge *gauge);
 WEIR_PUBLIC void weir_pool_connect_error(weir_pool *pool, weir_error *error);
 
 /* How long a take that joins the queue now may expect to wait, from the measured use time, the
- * connections and the queue; 0 when it need not wait or nothing is known yet. Little's law over the
- * last leases. Any thread. */
+ * connections that are up and the queue, by Little's law over the last leases; with none up, what a
+ * dial takes and the pause before it. 0 when it need not wait or nothing is known yet. Any thread.
+ */
 WEIR_PUBLIC uint64_t weir_pool_expected_wait(weir_pool *pool);
 
 #define WEIR_LABEL_MAX 64
@@ -764,8 +765,8 @@ WEIR_PUBLIC uint32_t weir_pool_waiters(weir_pool *pool, weir_waiter_info *waiter
 
 /* Why a take has to wait or is refused, in one word. The first that holds, in this order. */
 #define WEIR_VERDICTS(X)                                                                           \
-    X(WEIR_VERDICT_PAUSED, "paused", "the pool is paused")                                         \
-    X(WEIR_VERDICT_CONNECTING, "connecting", "no connection is up")                                \
+    X(WEIR_VERDICT_PAUSED, "paused", "the pool is paused, or closing")                             \
+    X(WEIR_VERDICT_CONNECTING, "connecting", "connections that are needed are not up yet")         \
     X(WEIR_VERDICT_OK, "ok", "connections are free, or can be made")                               \
     X(WEIR_VERDICT_LEAK, "leak", "leases past their leak limit keep a share of the connections")   \
     X(WEIR_VERDICT_SLOW_QUERIES, "slow_queries", "what runs takes far longer than is usual")       \
