@@ -29,6 +29,7 @@ typedef struct session {
     bool open;
     bool broken;
     bool dirty;
+    bool in_transaction, failed;
     bool running; /* a query has been sent and neither answered nor stopped */
     bool settling;
 } session;
@@ -404,9 +405,10 @@ static void dial_due(session *s)
         s->open = true;
         connection_up(c);
     } else {
+        bool full = strcmp(s->step.error.sqlstate, "53300") == 0;
         s->broken = true;
         set_error(c, &s->step.error, WEIR_ECONNECT, "connection refused");
-        connection_down(c, WEIR_RETIRE_CONNECT_FAILED);
+        connection_down(c, full ? WEIR_RETIRE_SERVER_FULL : WEIR_RETIRE_CONNECT_FAILED);
     }
 }
 
@@ -456,6 +458,7 @@ static void query_due(session *s)
         lose(s);
         operation_finish(c, WEIR_ELOST, NULL);
     } else if (s->step.outcome == WEIR_FAKE_FAIL) {
+        s->failed = s->in_transaction;
         set_error(c, &s->step.error, WEIR_EQUERY, "the query failed");
         operation_finish(c, c->error.code, NULL);
     } else {
@@ -468,10 +471,16 @@ static void query_due(session *s)
 /* Just enough SQL to know a transaction and an ad hoc statement from others. */
 static void note_session_change(session *s, const weir_statement *statement)
 {
-    if (statement->adhoc || strncasecmp(statement->sql, "begin", 5) == 0)
+    bool begins = strncasecmp(statement->sql, "begin", 5) == 0;
+    bool ends = strncasecmp(statement->sql, "commit", 6) == 0 ||
+                strncasecmp(statement->sql, "rollback", 8) == 0;
+    if (begins || ends) {
+        s->in_transaction = begins;
+        s->failed = false;
+    }
+    if (statement->adhoc || begins)
         s->dirty = true;
-    else if (strncasecmp(statement->sql, "commit", 6) == 0 ||
-             strncasecmp(statement->sql, "rollback", 8) == 0)
+    else if (ends)
         s->dirty = false;
 }
 
@@ -498,7 +507,7 @@ static void settled(session *s)
     weir_connection *c = s->connection;
     s->settling = false;
     if (s->step.outcome == WEIR_FAKE_OK) {
-        s->dirty = false;
+        s->dirty = s->in_transaction = s->failed = false;
         connection_checked(c);
     } else {
         lose(s);
@@ -565,6 +574,14 @@ static release_condition fake_condition(const weir_connection *c, weir_retire_re
     return s->dirty ? RELEASE_DIRTY : RELEASE_CLEAN;
 }
 
+static const char *fake_transaction(const weir_connection *c)
+{
+    const session *s = session_of(c);
+    if (s->running)
+        return "active";
+    return !s->in_transaction ? "idle" : s->failed ? "failed" : "open";
+}
+
 void weir_fake_lose_idle(weir_fake *fake)
 {
     session *s, *next;
@@ -594,6 +611,7 @@ const weir_driver *weir_fake_driver(void)
         .reset = fake_reset,
         .settle = fake_settle,
         .condition = fake_condition,
+        .transaction = fake_transaction,
     };
     return &driver;
 }

@@ -237,7 +237,7 @@ static int take_one(world *w)
     return 0;
 }
 
-static void while_dials_fail_a_waiter_learns_why_by_its_deadline(void **state)
+static void while_dials_fail_a_waiter_learns_why_once_its_deadline_cannot_be_met(void **state)
 {
     world w = {0};
     assert_int_equal(weir_fake_open(&w.fake), 0);
@@ -245,7 +245,7 @@ static void while_dials_fail_a_waiter_learns_why_by_its_deadline(void **state)
     assert_int_equal(weir_fake_script(w.fake, WEIR_FAKE_DIAL, 0, &refused), 0);
     play(&w, take_one);
     assert_int_equal(w.r[0], WEIR_ECONNECT);
-    assert_int_equal(w.at_ns[0], WEIR_S(1));
+    assert_true(w.at_ns[0] > 0 && w.at_ns[0] < WEIR_S(1));
     assert_string_equal(w.error.message, "nobody home");
     assert_true(w.counts.dials > 1);
 }
@@ -649,7 +649,7 @@ int main(void)
         cmocka_unit_test(waiters_are_served_first_in_first_out),
         cmocka_unit_test(a_full_queue_refuses_at_once),
         cmocka_unit_test(a_cancelled_waiter_leaves_the_queue_at_once),
-        cmocka_unit_test(while_dials_fail_a_waiter_learns_why_by_its_deadline),
+        cmocka_unit_test(while_dials_fail_a_waiter_learns_why_once_its_deadline_cannot_be_met),
         cmocka_unit_test(a_dial_that_fails_twice_is_tried_again),
         cmocka_unit_test(a_dial_that_hangs_ends_at_the_connect_timeout),
         cmocka_unit_test(a_query_gives_its_rows),

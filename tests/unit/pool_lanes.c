@@ -93,8 +93,11 @@ static void lanes_share_a_pool_without_crossing_or_losing_a_lease(void **state)
         assert_int_equal(weir_fake_answer(w.fake, NULL, 1, &lost), 0);
     }
     assert_int_equal(weir_runtime_open(&(weir_runtime_options){.lanes = LANES}, &w.runtime), 0);
-    weir_pool_options options = {
-        .driver = weir_fake_driver(), .driver_arg = w.fake, .max = MAX, .seed = 7};
+    weir_pool_options options = {.driver = weir_fake_driver(),
+                                 .driver_arg = w.fake,
+                                 .max = MAX,
+                                 .shed_target_ns = WEIR_NEVER, /* everyone is to wait */
+                                 .seed = 7};
     assert_int_equal(weir_pool_open(w.runtime, &options, &w.pool, NULL), 0);
     atomic_store(&w.running, TASKS);
     for (uint32_t i = 0; i < TASKS; i++) {
