@@ -91,6 +91,11 @@ test-sim: ## the simulator (SEED= replays one schedule, SCHEDULES= sets how many
 	@.ci/deps build run test
 	@$(MAKE) --no-print-directory check KINDS=sim
 
+test-sim-long: ## a million schedules of the simulator, on all processors (SCHEDULES=, FIRST= seed)
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory $(BUILD)/tests/sim/core_sim
+	@tests/sim/long.sh $(BUILD)/tests/sim/core_sim
+
 test-integration: ## tests against a real PostgreSQL and the real program
 	@.ci/deps build run test
 	@$(MAKE) --no-print-directory check KINDS=integration
@@ -157,7 +162,7 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	    weir.pc.in > $(BUILD)/weir.pc
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
-.PHONY: help deps build run clean test test-unit test-sim test-integration test-chaos asan tsan \
+.PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-chaos asan tsan \
         valgrind mutants fuzz bench lint format install check chaos compile benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
