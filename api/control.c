@@ -121,8 +121,8 @@ static bool take_member(weir_request *req, uint32_t takes, const char *name, con
     char number[32];
     const char *text = json_string_value(item->value);
 
-    if (json_is_integer(item->value)) {
-        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(item->value));
+    if (json_is_number(item->value) && item->length < sizeof number) {
+        snprintf(number, sizeof number, "%.*s", (int)item->length, item->text);
         text = number;
     }
     return take(req, takes, name, text, v);

@@ -201,15 +201,20 @@ static void describe_refusal(const weir_request *req, int error, const weir_diag
 
     switch (error) {
     case WEIR_ETIMEDOUT:
-        snprintf(text, size, "No connection became free within %.0f ms: %s", patience_ms(req),
+        snprintf(text, size, "No connection became free within %.0f ms: %s.", patience_ms(req),
                  d->reason);
         return;
+    case WEIR_EQUEUEFULL:
+        snprintf(text, size, "As many requests as may wait for a connection already do: %s.",
+                 d->reason);
+        return;
+    case WEIR_ESHED:
+    case WEIR_EDEADLK: snprintf(text, size, "No connection was granted: %s.", d->reason); return;
     case WEIR_ECONNECT:
         snprintf(text, size, "No connection to the database could be made within %.0f ms%s%s",
                  patience_ms(req), exposed ? ": " : ".", exposed ? last->message : "");
         return;
-    default:
-        snprintf(text, size, "No connection was granted: %s: %s", weir_strerror(error), d->reason);
+    default: snprintf(text, size, "No connection was granted: %s.", weir_strerror(error));
     }
 }
 

@@ -1,0 +1,169 @@
+/* served.c: a database, a folder of queries, and the program that serves them, for tests over HTTP.
+ */
+#include "served.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+postgres_server *database;
+char *folder;
+weir_process *weir;
+http_client *client;
+
+void query_file(const char *name, const char *sql)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s.sql", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(sql, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+void serve_unready(const char *const *flags)
+{
+    weir = weir_serve(postgres_conninfo(database), folder, flags);
+}
+
+void serve(const char *const *flags)
+{
+    serve_unready(flags);
+    if (!weir_await_ready(weir))
+        fail_msg("not ready:\n%s", weir_output(weir));
+    client = http_open(weir_port(weir));
+}
+
+/* ---- Requests beside the test's own. Not on its stack, which a failed assertion leaves. ---- */
+
+static struct asker {
+    pthread_t thread;
+    bool running;
+    char path[64];
+    http_reply reply;
+} askers[ASKERS];
+
+static void *ask(void *arg)
+{
+    struct asker *a = arg;
+    http_client *own = http_open(weir_port(weir));
+    a->reply = http_get(own, a->path);
+    http_close(own);
+    return NULL;
+}
+
+void ask_beside(int index, const char *path)
+{
+    struct asker *a = &askers[index];
+    snprintf(a->path, sizeof a->path, "%s", path);
+    assert_int_equal(pthread_create(&a->thread, NULL, ask, a), 0);
+    a->running = true;
+}
+
+http_reply answer_of(int index)
+{
+    pthread_join(askers[index].thread, NULL);
+    askers[index].running = false;
+    return askers[index].reply;
+}
+
+int answered(int index)
+{
+    http_reply r = answer_of(index);
+    int status = r.status;
+    http_reply_free(&r);
+    return status;
+}
+
+static void end_askers(void)
+{
+    for (int i = 0; i < ASKERS; i++)
+        if (askers[i].running)
+            answered(i);
+}
+
+/* ---- The end ---- */
+
+int stop_stopped(void **state)
+{
+    end_askers();
+    http_close(client);
+    client = NULL;
+    weir_stop(weir);
+    weir = NULL;
+    return 0;
+}
+
+int stop(void **state)
+{
+    end_askers();
+    weir_signal(weir, SIGTERM);
+    int code = weir_await_exit(weir, 20);
+    if (code != 0)
+        print_error("exit code %d\n%s\n", code, weir_output(weir));
+    stop_stopped(state);
+    return code;
+}
+
+/* ---- Requests and answers ---- */
+
+http_reply get(const char *path)
+{
+    return http_get(client, path);
+}
+
+http_reply post_as(const char *token, const char *path)
+{
+    char authorization[256];
+    snprintf(authorization, sizeof authorization, "Authorization: Bearer %s", token ? token : "");
+    const char *const headers[] = {token ? authorization : NULL, NULL};
+    return http_send(client, "POST", path, NULL, headers);
+}
+
+const char *text(const http_reply *r, const char *name)
+{
+    const char *value = json_string_value(json_object_get(r->json, name));
+    return value ? value : "";
+}
+
+json_t *member(const http_reply *r, const char *object, const char *name)
+{
+    return json_object_get(json_object_get(r->json, object), name);
+}
+
+void fails_with(const char *method, const char *path, const char *body, int status,
+                const char *code)
+{
+    http_reply r = http_send(client, method, path, body, NULL);
+    assert_problem(&r, status, code);
+    http_reply_free(&r);
+}
+
+double metric(const char *name)
+{
+    http_reply r = get("/metrics");
+    char line[256];
+    assert_status(&r, 200);
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(r.body, line);
+    double value = at ? strtod(at + strlen(line), NULL) : 0;
+    http_reply_free(&r);
+    return value;
+}
+
+long pool(const char *name)
+{
+    http_reply r = get("/pool");
+    long value = (long)json_integer_value(json_object_get(r.json, name));
+    http_reply_free(&r);
+    return value;
+}
+
+int naps(void)
+{
+    return (int)postgres_number(database, "select count(*) from pg_stat_activity where "
+                                          "state = 'active' and query like '%pg_sleep(%' and pid "
+                                          "<> pg_backend_pid()");
+}

@@ -1,0 +1,88 @@
+/* served.h: a database, a folder of queries, and the program that serves them, for tests over HTTP.
+ *
+ * One of each a test program. What fails here fails the test at hand. */
+#ifndef WEIR_TESTS_SERVED_H
+#define WEIR_TESTS_SERVED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "http_client.h"
+#include "patience.h"
+#include "postgres.h"
+#include "raw_client.h"
+#include "scratch.h"
+#include "weir_process.h"
+
+extern postgres_server *database;
+extern char *folder;        /* of the queries */
+extern weir_process *weir;  /* the program now running */
+extern http_client *client; /* of its port */
+
+/* Writes NAME.sql into the folder. */
+void query_file(const char *name, const char *sql);
+
+/* Starts the program over database and folder, with further flags up to NULL, and waits until it is
+ * ready; opens the client. */
+void serve(const char *const *flags);
+/* The same without waiting. */
+void serve_unready(const char *const *flags);
+
+/* Teardowns of a test: an orderly stop, which must end with exit code 0; or the end of a program
+ * that has ended by itself or is to be killed. Requests beside the test's own are waited for. */
+int stop(void **state);
+int stop_stopped(void **state);
+
+/* ---- Requests and answers ---- */
+
+http_reply get(const char *path);
+/* As an operator: POST without a body, with this token (NULL: none). */
+http_reply post_as(const char *token, const char *path);
+
+/* A member of the answer, "" when it is no string; one of an object in it. */
+const char *text(const http_reply *r, const char *name);
+json_t *member(const http_reply *r, const char *object, const char *name);
+
+/* One request whose problem is all that matters. */
+void fails_with(const char *method, const char *path, const char *body, int status,
+                const char *code);
+
+/* A sample of /metrics, written exactly so; 0: there is none. */
+double metric(const char *name);
+/* A number of GET /pool. */
+long pool(const char *name);
+
+#define assert_status(reply, expected)                                                             \
+    do {                                                                                           \
+        if ((reply)->status != (expected))                                                         \
+            fail_msg("%d %s", (reply)->status, (reply)->status ? (reply)->body : (reply)->error);  \
+    } while (0)
+
+#define assert_problem(reply, expected_status, expected_code)                                      \
+    do {                                                                                           \
+        assert_status(reply, expected_status);                                                     \
+        assert_string_equal(text(reply, "code"), expected_code);                                   \
+        assert_string_equal(http_header(reply, "Content-Type"), "application/problem+json");       \
+        assert_int_equal(json_integer_value(json_object_get((reply)->json, "status")),             \
+                         expected_status);                                                         \
+        assert_string_equal(text(reply, "request_id"), http_header(reply, "X-Request-Id"));        \
+    } while (0)
+
+/* ---- Requests beside the test's own, each in a thread ---- */
+
+enum { ASKERS = 4 };
+
+void ask_beside(int index, const char *path);
+/* Waits for its answer; the status. */
+int answered(int index);
+/* The same, with the answer: http_reply_free it. */
+http_reply answer_of(int index);
+
+/* Queries that sleep at the server now. */
+int naps(void);
+
+#endif
