@@ -163,7 +163,7 @@ static bool probe(world *s)
     client *who;
 
     while (probes < places && (who = client_away(s))) {
-        if (!take(s, who, s->now_ns + CALM_IN_NS, urgent))
+        if (!client_take(s, who, s->now_ns + CALM_IN_NS, urgent))
             return false;
         carry_out(s);
         probes++;

@@ -38,7 +38,7 @@ static uint64_t some_deadline(world *s)
     return (s->now_ns + pick(s, 1, s->patience_ns)) / INSTANT * INSTANT + INSTANT;
 }
 
-bool take(world *s, client *who, uint64_t deadline_ns, bool urgent)
+bool client_take(world *s, client *who, uint64_t deadline_ns, bool urgent)
 {
     uint32_t lane = (uint32_t)pick(s, 0, s->books.options.lanes - 1);
 
@@ -118,7 +118,7 @@ static bool first_take(world *s, client *who)
 {
     bool urgent = percent(s, s->urgent_percent);
 
-    if (!take(s, who, some_deadline(s), urgent))
+    if (!client_take(s, who, some_deadline(s), urgent))
         return false;
     if (who->state != CLIENT_AWAY && percent(s, 20))
         plan_cancel(s, who);

@@ -92,7 +92,7 @@ void plan_loss(world *s, uint32_t connection);
 /* ---- core_clients.c ---- */
 
 client *client_away(world *s);
-bool take(world *s, client *who, uint64_t deadline_ns, bool urgent);
+bool client_take(world *s, client *who, uint64_t deadline_ns, bool urgent);
 void client_granted(world *s, client *who);
 void client_refused(world *s, client *who);
 bool do_take(world *s);
