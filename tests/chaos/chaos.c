@@ -26,7 +26,8 @@ typedef struct run {
     fault_record records[KINDS_MAX];
     calm before, after;
     bool telling; /* memory is */
-    uint32_t quiet_sessions, most_sessions, most_proxied;
+    uint32_t quiet_sessions, most_sessions, most_wanted, most_proxied;
+    uint64_t looks;
     ledger_verdict ledger;
     uint32_t passed, failed;
 } run;
@@ -126,7 +127,7 @@ static void open_scene(run *r)
              "gssencmode=disable options=-cclient_min_messages=error",
              proxy_probe_port(s->proxy));
     s->probe = probe_start(text);
-    r->watch = watch_start(postgres_conninfo(s->server));
+    r->watch = watch_start(postgres_conninfo(s->server), s->proxy);
 }
 
 static void keep_log(run *r)
@@ -220,6 +221,8 @@ static void run_all(run *r)
     load_go(s->load);
     rage(r);
     r->most_sessions = watch_most(r->watch);
+    r->most_wanted = watch_most_wanted(r->watch);
+    r->looks = watch_looks(r->watch);
     sleep_ms((uint64_t)(2000 * s->slower)); /* sessions cut off at the server end as well */
     quiet_time(r, 2000);
     load_stop(s->load);
@@ -303,9 +306,11 @@ static void print_answers(run *r)
            (unsigned long)r->ledger.present_unacknowledged);
     printf("%-28s %8lu, cancel requests %lu\n", "sessions opened",
            (unsigned long)proxy_dials(s->proxy), (unsigned long)proxy_cancels(s->proxy));
-    printf("%-28s %8u by the network, %u by the server, %u there without faults; the pool's most "
-           "is %u\n",
-           "sessions at most", r->most_proxied, r->most_sessions, r->quiet_sessions, POOL_MAX);
+    printf(
+        "sessions at most, of %d: in the network %u, at the server %u without faults, %u with, of "
+        "which %u of lines not cut; looked %lu times\n",
+        POOL_MAX, r->most_proxied, r->quiet_sessions, r->most_sessions, r->most_wanted,
+        (unsigned long)r->looks);
     printf("%-28s %8ld descriptors, %ld threads, %ld KiB\n", "weir at rest before",
            r->before.descriptors, r->before.threads, r->before.memory_kib);
     printf("%-28s %8ld descriptors, %ld threads, %ld KiB\n", "weir at rest after",
@@ -365,9 +370,10 @@ static void print_verdict(run *r)
     check_zero(r, "written though refused", l->present_refused + l->strange);
     check_zero(r, "another's cancel (57014)", t->foreign);
     check_zero(r, "other answers", t->strange);
+    check_zero(r, "control refused", r->scene.disobeyed);
     check_zero(r, "leaked", leaked(r));
-    check(r, "sessions, by the network", r->most_proxied, r->most_proxied <= POOL_MAX);
-    check(r, "sessions, without faults", r->quiet_sessions, r->quiet_sessions <= POOL_MAX);
+    check(r, "sessions, in the network", r->most_proxied, r->most_proxied <= POOL_MAX);
+    check(r, "sessions, no fault near", r->quiet_sessions, r->quiet_sessions <= POOL_MAX);
     check_recovery(r);
     check_zero(r, "weir ended", weir_await_exit(r->weir, 0) != -1);
     if (t->first[0])

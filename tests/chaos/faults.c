@@ -177,6 +177,15 @@ static void cut_in_answers(scene *s)
     }
 }
 
+/* The worst that can happen to a cancel: weir hears that it is over, and then it strikes. */
+static void delay_cancels(scene *s)
+{
+    proxy_delay_cancels(s->proxy, (uint32_t)between(&s->seed, 1, 100));
+    hold(s, 300, 1000);
+    proxy_delay_cancels(s->proxy, 0);
+    sleep_ms(100);
+}
+
 static void slow_network(scene *s)
 {
     proxy_weather(s->proxy, WEATHER_SLOW, (uint32_t)between(&s->seed, 5, 200));
@@ -233,17 +242,20 @@ static void storm(scene *s)
         load_storm(s->load, (uint32_t)between(&s->seed, 30, 150));
 }
 
-static int steer(scene *s, const char *what, const char *body)
+/* What it is told to do by its endpoints, it does. */
+static void steer(scene *s, const char *path, const char *body)
 {
     client c;
     answer a = {0};
-    char path[64];
+    uint64_t limit_ms = (uint64_t)(10000 * s->slower);
     client_init(&c, s->port);
-    snprintf(path, sizeof path, "/pool/%s", what);
     bool answered = client_send(&c, "POST", path, "steer", body) &&
-                    client_await(&c, now_ns() + 5000 * MS, &a) == CLIENT_ANSWERED;
+                    client_await(&c, now_ns() + limit_ms * MS, &a) == CLIENT_ANSWERED;
+    if (!answered || a.status != 200) {
+        fprintf(stderr, "faults: %s %s: %d %s\n", path, body, a.status, answered ? a.body : "");
+        s->disobeyed++;
+    }
     client_close(&c);
-    return answered ? a.status : 0;
 }
 
 static void evict(scene *s)
@@ -252,26 +264,35 @@ static void evict(scene *s)
     snprintf(change, sizeof change, "alter role weir set work_mem = '%u kB'",
              (unsigned)between(&s->seed, 100, 9000));
     sql(s, change);
-    steer(s, "evict", "{}");
+    steer(s, "/pool/evict", chance(&s->seed, 2) ? "{}" : "{\"spread\":\"300ms\"}");
 }
 
 static void pause_and_resume(scene *s)
 {
-    steer(s, "pause", "{}");
+    steer(s, "/pool/pause", "{}");
     hold(s, 0, 400);
-    steer(s, "resume", "{}");
+    steer(s, "/pool/resume", "{}");
+}
+
+static void resize_to(scene *s, uint64_t max)
+{
+    char body[64];
+    snprintf(body, sizeof body, "{\"max\":%u,\"min\":%u}", (unsigned)max, max > 2 ? 2U : 1U);
+    steer(s, "/pool/resize", body);
 }
 
 static void resize(scene *s)
 {
-    char body[64];
     for (int i = 0; i < 4; i++) {
-        snprintf(body, sizeof body, "{\"max\":%u}", (unsigned)between(&s->seed, 1, s->pool_max));
-        steer(s, "resize", body);
+        resize_to(s, between(&s->seed, 1, s->pool_max));
         hold(s, 0, 200);
     }
-    snprintf(body, sizeof body, "{\"max\":%u}", s->pool_max);
-    steer(s, "resize", body);
+    resize_to(s, s->pool_max);
+}
+
+static void reload(scene *s)
+{
+    steer(s, "/reload", "{}");
 }
 
 /* ---- All of them ---- */
@@ -303,11 +324,13 @@ static const struct fault {
     {"network: stands still", stall, NULL, FAULT_OUTAGE, NULL, false},
     {"network: still, then reset", stall_and_reset, NULL, FAULT_OUTAGE, NULL, false},
     {"network: refuses", refuse, NULL, FAULT_OUTAGE, NULL, false},
+    {"network: cancels come late", delay_cancels, NULL, FAULT_NO_OUTAGE, NULL, false},
     {"first host a black hole", swallow, swallow_no_more, FAULT_APART, "connect timeout", false},
     {"client storm", storm, NULL, FAULT_NO_OUTAGE, NULL, false},
     {"evicted", evict, NULL, FAULT_NO_OUTAGE, NULL, true},
     {"paused and resumed", pause_and_resume, NULL, FAULT_NO_OUTAGE, NULL, true},
     {"resized", resize, NULL, FAULT_NO_OUTAGE, NULL, true},
+    {"queries reloaded", reload, NULL, FAULT_NO_OUTAGE, NULL, true},
 };
 
 const uint32_t fault_count = sizeof faults / sizeof *faults;

@@ -23,6 +23,7 @@ typedef struct scene {
     bool control; /* weir has endpoints to steer its pool by */
     uint64_t seed;
     double slower;
+    uint32_t disobeyed; /* calls of those endpoints that did not succeed */
 } scene;
 
 /* How the time to recover counts. */

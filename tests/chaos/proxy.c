@@ -18,7 +18,7 @@
 #include "loopback.h"
 #include "moment.h"
 
-enum { LINES_MAX = 256, HELD_MAX = 32768, CANCEL_CODE = 80877102 };
+enum { LINES_MAX = 256, HELD_MAX = 32768, CANCEL_CODE = 80877102, CANCEL_LENGTH = 16 };
 enum { WEIR, SERVER };
 
 /* What has come from one side and not gone to the other. */
@@ -33,6 +33,7 @@ typedef enum caller { CALLER_UNKNOWN, CALLER_SESSION, CALLER_CANCEL } caller;
 
 typedef struct line {
     int fd[2];
+    uint16_t port;  /* at the server's far end */
     stream said[2]; /* by each side */
     bool probe;
     bool up; /* the server's side is connected */
@@ -52,9 +53,11 @@ struct proxy {
     atomic_bool stop;
     _Atomic weather weather;
     _Atomic uint32_t strength;
+    _Atomic uint32_t cancel_ms; /* see proxy_delay_cancels */
     _Atomic uint32_t sessions, most_sessions;
     _Atomic uint64_t cancels, dials;
-    pthread_mutex_t lock; /* of what follows */
+    atomic_bool cut_off[65536]; /* by port: the line was cut, with weir still there */
+    pthread_mutex_t lock;       /* of what follows */
     pthread_cond_t done;
     cut cut;
     uint32_t one_in; /* 0: nothing is asked */
@@ -89,20 +92,21 @@ static void end_fd(int *fd, bool reset)
 
 /* ---- Lines ---- */
 
-static void line_end(proxy *p, uint32_t at, bool reset)
-{
-    line *l = p->lines[at];
-    end_fd(&l->fd[WEIR], reset);
-    end_fd(&l->fd[SERVER], reset);
-    free(l);
-    p->lines[at] = p->lines[--p->count];
-}
-
 /* Asked of the kernel, as nothing else would know of an end while nothing is read. */
 static bool is_there(const line *l)
 {
     struct pollfd look = {.fd = l->fd[WEIR], .events = POLLRDHUP};
     return !l->said[WEIR].ended && poll(&look, 1, 0) == 0;
+}
+
+static void line_end(proxy *p, uint32_t at, bool reset)
+{
+    line *l = p->lines[at];
+    atomic_store(&p->cut_off[l->port], is_there(l));
+    end_fd(&l->fd[WEIR], reset);
+    end_fd(&l->fd[SERVER], reset);
+    free(l);
+    p->lines[at] = p->lines[--p->count];
 }
 
 static void count_sessions(proxy *p)
@@ -113,6 +117,17 @@ static void count_sessions(proxy *p)
     atomic_store(&p->sessions, sessions);
     if (sessions > atomic_load(&p->most_sessions))
         atomic_store(&p->most_sessions, sessions);
+}
+
+static void delay_cancel(proxy *p, line *l)
+{
+    uint32_t ms = atomic_load(&p->cancel_ms);
+    stream *s = &l->said[WEIR];
+    if (ms == 0 || s->to - s->from < CANCEL_LENGTH)
+        return;
+    s->due_ns = now_ns() + chance(&p->seed, ms + 1) * MS;
+    s->ended = true;
+    end_fd(&l->fd[WEIR], true);
 }
 
 /* By the code that each first message has in its second word. */
@@ -126,6 +141,7 @@ static void recognise(proxy *p, line *l)
     l->who = ntohl(code) == CANCEL_CODE ? CALLER_CANCEL : CALLER_SESSION;
     if (l->who == CALLER_CANCEL) {
         atomic_fetch_add(&p->cancels, 1);
+        delay_cancel(p, l);
         return;
     }
     atomic_fetch_add(&p->dials, 1);
@@ -135,10 +151,12 @@ static void recognise(proxy *p, line *l)
 static void line_begin(proxy *p, int fd, bool probe)
 {
     struct sockaddr_in at = loopback(p->server_port);
+    socklen_t size = sizeof at;
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     line *l = p->count < LINES_MAX ? malloc(sizeof *l) : NULL;
     bool begun = l && server >= 0 &&
-                 (connect(server, (struct sockaddr *)&at, sizeof at) == 0 || errno == EINPROGRESS);
+                 (connect(server, (struct sockaddr *)&at, size) == 0 || errno == EINPROGRESS) &&
+                 getsockname(server, (struct sockaddr *)&at, &size) == 0;
     if (!begun) {
         end_fd(&fd, true);
         end_fd(&server, true);
@@ -155,6 +173,8 @@ static void line_begin(proxy *p, int fd, bool probe)
         s->ended = false;
     }
     l->fd[WEIR] = fd;
+    l->port = ntohs(at.sin_port);
+    atomic_store(&p->cut_off[l->port], false);
     l->fd[SERVER] = server;
     l->probe = probe;
     l->up = false;
@@ -399,6 +419,11 @@ void proxy_cut(proxy *p, cut how, uint32_t one_in)
     ask(p);
 }
 
+void proxy_delay_cancels(proxy *p, uint32_t ms)
+{
+    atomic_store(&p->cancel_ms, ms);
+}
+
 uint16_t proxy_port(const proxy *p)
 {
     return p->port;
@@ -432,4 +457,9 @@ uint64_t proxy_dials(const proxy *p)
 void proxy_forget(proxy *p)
 {
     atomic_store(&p->most_sessions, 0);
+}
+
+bool proxy_is_wanted(const proxy *p, uint16_t port)
+{
+    return !atomic_load(&p->cut_off[port]);
 }

@@ -36,11 +36,19 @@ void proxy_weather(proxy *p, weather w, uint32_t strength);
  * `one_in`. Has happened when it returns. */
 void proxy_cut(proxy *p, cut how, uint32_t one_in);
 
+/* While `ms` is not 0, who sends a cancel request is reset at once, and the request reaches the
+ * server up to so many milliseconds later. */
+void proxy_delay_cancels(proxy *p, uint32_t ms);
+
 /* Sessions that weir has now, and had at most at once since proxy_forget. */
 uint32_t proxy_sessions(const proxy *p);
 uint32_t proxy_most_sessions(const proxy *p);
 uint64_t proxy_cancels(const proxy *p); /* cancel requests so far */
 uint64_t proxy_dials(const proxy *p);   /* sessions begun so far */
 void proxy_forget(proxy *p);
+
+/* Whether a session with that port at the server's far end is weir's doing: it has it, or has left
+ * it by itself, and no cut has come before. */
+bool proxy_is_wanted(const proxy *p, uint16_t port);
 
 #endif

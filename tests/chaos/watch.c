@@ -14,13 +14,14 @@ struct watch {
     pthread_t thread;
     char conninfo[256];
     atomic_bool stop;
-    _Atomic uint32_t most;
+    const proxy *network;
+    _Atomic uint32_t most, most_wanted;
     _Atomic uint64_t looks;
 };
 
-static PGresult *count(PGconn *pg)
+static PGresult *look(PGconn *pg)
 {
-    return PQexec(pg, "select count(*) from pg_stat_activity where usename = 'weir' "
+    return PQexec(pg, "select client_port from pg_stat_activity where usename = 'weir' "
                       "and backend_type = 'client backend'");
 }
 
@@ -28,6 +29,18 @@ static void ignore(void *arg, const PGresult *notice)
 {
     (void)arg;
     (void)notice;
+}
+
+static void note(watch *w, const PGresult *seen)
+{
+    uint32_t sessions = (uint32_t)PQntuples(seen), wanted = 0;
+    for (uint32_t i = 0; i < sessions; i++)
+        wanted += proxy_is_wanted(w->network, (uint16_t)atoi(PQgetvalue(seen, (int)i, 0)));
+    if (sessions > atomic_load(&w->most))
+        atomic_store(&w->most, sessions);
+    if (wanted > atomic_load(&w->most_wanted))
+        atomic_store(&w->most_wanted, wanted);
+    atomic_fetch_add(&w->looks, 1);
 }
 
 static void *run(void *arg)
@@ -40,13 +53,9 @@ static void *run(void *arg)
             pg = PQconnectdb(w->conninfo);
             PQsetNoticeReceiver(pg, ignore, NULL);
         }
-        PGresult *seen = count(pg);
-        if (PQresultStatus(seen) == PGRES_TUPLES_OK) {
-            uint32_t sessions = (uint32_t)atol(PQgetvalue(seen, 0, 0));
-            if (sessions > atomic_load(&w->most))
-                atomic_store(&w->most, sessions);
-            atomic_fetch_add(&w->looks, 1);
-        }
+        PGresult *seen = look(pg);
+        if (PQresultStatus(seen) == PGRES_TUPLES_OK)
+            note(w, seen);
         PQclear(seen);
         sleep_ms(10);
     }
@@ -54,11 +63,12 @@ static void *run(void *arg)
     return NULL;
 }
 
-watch *watch_start(const char *conninfo)
+watch *watch_start(const char *conninfo, const proxy *network)
 {
     watch *w = calloc(1, sizeof *w);
     if (!w)
         abort();
+    w->network = network;
     snprintf(w->conninfo, sizeof w->conninfo, "%s", conninfo);
     if (pthread_create(&w->thread, NULL, run, w) != 0)
         abort();
@@ -79,6 +89,11 @@ uint32_t watch_most(const watch *w)
     return atomic_load(&w->most);
 }
 
+uint32_t watch_most_wanted(const watch *w)
+{
+    return atomic_load(&w->most_wanted);
+}
+
 uint64_t watch_looks(const watch *w)
 {
     return atomic_load(&w->looks);
@@ -87,4 +102,5 @@ uint64_t watch_looks(const watch *w)
 void watch_forget(watch *w)
 {
     atomic_store(&w->most, 0);
+    atomic_store(&w->most_wanted, 0);
 }

@@ -4,13 +4,18 @@
 
 #include <stdint.h>
 
+#include "proxy.h"
+
 typedef struct watch watch;
 
-watch *watch_start(const char *conninfo); /* a superuser's, not through the proxy */
-void watch_stop(watch *w);                /* takes NULL */
+/* The conninfo is a superuser's, not through the proxy. */
+watch *watch_start(const char *conninfo, const proxy *network);
+void watch_stop(watch *w); /* takes NULL */
 
-/* The most at once since watch_forget, and how often was looked. */
+/* The most at once since watch_forget: of all, and of those whose line was not cut, which the
+ * server would otherwise have seen end. And how often was looked. */
 uint32_t watch_most(const watch *w);
+uint32_t watch_most_wanted(const watch *w);
 uint64_t watch_looks(const watch *w);
 void watch_forget(watch *w);
 
