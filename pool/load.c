@@ -3,26 +3,24 @@
 
 void load_begin(load *l, uint64_t now_ns)
 {
-    *l = (load){.began_ns = now_ns, .counted_ns = now_ns, .count = 1};
+    *l = (load){.began_ns = now_ns, .count = 1};
 }
 
 void load_turn(load *l, uint64_t now_ns)
 {
     /* Of a long rest only the last spans are worth filling in. */
     uint64_t rest_ns = LOAD_KEPT_NS + LOAD_SPAN_NS;
-    if (now_ns - l->began_ns > rest_ns) {
+    if (now_ns - l->began_ns > rest_ns)
         l->began_ns = now_ns - rest_ns;
-        l->counted_ns = l->began_ns;
-    }
     while (now_ns - l->began_ns >= LOAD_SPAN_NS) {
         load_span *over = &l->spans[l->present];
         uint64_t end_ns = l->began_ns + LOAD_SPAN_NS;
         over->length_ns = LOAD_SPAN_NS;
-        over->busy_ns += l->out * (end_ns - l->counted_ns);
-        l->began_ns = l->counted_ns = end_ns;
+        over->busy_ns += l->out * end_ns;
+        l->began_ns = end_ns;
         l->present = (l->present + 1) % LOAD_SPANS;
         l->count += l->count < LOAD_SPANS;
-        l->spans[l->present] = (load_span){0};
+        l->spans[l->present] = (load_span){.busy_ns = 0 - l->out * end_ns};
     }
 }
 
@@ -39,8 +37,9 @@ static void join(load_span *into, const load_span *from)
 uint32_t load_read(const load *l, uint64_t now_ns, load_span *spans)
 {
     load now = *l;
-    load_span *present = load_until(&now, now_ns);
+    load_span *present = load_present(&now, now_ns);
     present->length_ns = now_ns - now.began_ns;
+    present->busy_ns += now.out * now_ns;
     uint32_t first = now.present + LOAD_SPANS + 1 - now.count;
     for (uint32_t i = 0; i < now.count; i++)
         spans[i] = now.spans[(first + i) % LOAD_SPANS];

@@ -1,7 +1,9 @@
 /* load.h: what was asked of a pool in the last minutes, in spans of ten seconds.
  *
- * Kept under the pool's lock. Beside counts it adds up for how long connections were out, up to
- * each change of how many are, so that leases which have not ended yet are in the figures too. */
+ * Kept under the pool's lock. Beside counts it adds up for how long connections were out: the
+ * moments leases ended less the moments they began, where one that is still out counts as if it
+ * ended now, or with the span. So leases that have not ended are in the figures too, and one that
+ * lasts through many spans is in each of them. */
 #ifndef WEIR_LOAD_H
 #define WEIR_LOAD_H
 
@@ -17,15 +19,15 @@ typedef struct load_span {
     uint64_t refused;
     uint64_t ended;   /* leases */
     uint64_t used_ns; /* how long these lasted, added up; each up to all the time that is kept */
-    uint64_t busy_ns; /* for so long connections were out on lease, added up */
+    uint64_t busy_ns; /* for so long connections were out on lease, added up; of the present span it
+                         lacks those that are out, and may be below 0, modulo 2^64, until it ends */
 } load_span;
 
 typedef struct load {
-    uint64_t began_ns;   /* the present span */
-    uint64_t counted_ns; /* busy time is counted until then */
-    uint32_t out;        /* leases */
-    uint32_t present;    /* which span */
-    uint32_t count;      /* spans there are, the present one included */
+    uint64_t began_ns; /* the present span */
+    uint32_t out;      /* leases */
+    uint32_t present;  /* which span */
+    uint32_t count;    /* spans there are, the present one included */
     load_span spans[LOAD_SPANS];
 } load;
 
@@ -34,38 +36,36 @@ void load_begin(load *l, uint64_t now_ns);
 /* The present span is over: goes on to the one that `now_ns` is in. */
 void load_turn(load *l, uint64_t now_ns);
 
-/* Counts busy time until now; the present span after that. */
-static inline load_span *load_until(load *l, uint64_t now_ns)
+/* The span that now is in. */
+static inline load_span *load_present(load *l, uint64_t now_ns)
 {
     if (now_ns - l->began_ns >= LOAD_SPAN_NS)
         load_turn(l, now_ns);
-    load_span *present = &l->spans[l->present];
-    present->busy_ns += l->out * (now_ns - l->counted_ns);
-    l->counted_ns = now_ns;
-    return present;
+    return &l->spans[l->present];
 }
 
 /* Somebody asked for a lease; one was granted, refused, given back. */
 static inline void load_taken(load *l, uint64_t now_ns)
 {
-    load_until(l, now_ns)->takes++;
+    load_present(l, now_ns)->takes++;
 }
 
 static inline void load_granted(load *l, uint64_t now_ns)
 {
-    load_until(l, now_ns);
+    load_present(l, now_ns)->busy_ns -= now_ns;
     l->out++;
 }
 
 static inline void load_refused(load *l, uint64_t now_ns)
 {
-    load_until(l, now_ns)->refused++;
+    load_present(l, now_ns)->refused++;
 }
 
 static inline void load_ended(load *l, uint64_t used_ns, uint64_t now_ns)
 {
-    load_span *present = load_until(l, now_ns);
+    load_span *present = load_present(l, now_ns);
     present->ended++;
+    present->busy_ns += now_ns;
     present->used_ns += used_ns < LOAD_KEPT_NS ? used_ns : LOAD_KEPT_NS;
     l->out--;
 }
