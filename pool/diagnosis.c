@@ -207,8 +207,10 @@ static void say_usual(saying *s, const findings *f)
 {
     if (weir_histogram_count(&f->use) == 0)
         return;
-    say(s, "; a lease usually lasts about ");
-    say_duration(s, weir_histogram_quantile(&f->use, 0.5));
+    uint64_t usual_ns = weir_histogram_quantile(&f->use, 0.5);
+    bool known = usual_ns < weir_histogram_bounds_ns[WEIR_HISTOGRAM_BOUNDS - 1];
+    say(s, "; a lease usually lasts %s ", known ? "about" : "more than");
+    say_duration(s, usual_ns);
 }
 
 static void say_waiting(saying *s, const findings *f)

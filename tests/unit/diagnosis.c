@@ -211,6 +211,57 @@ static void a_pool_that_cannot_grow_because_dials_fail_is_connecting(void **stat
 
 /* ---- saturated ---- */
 
+static void one_of_four_replaced(world *w)
+{
+    know_the_usual(w);
+    weir_fake_step lost = {.outcome = WEIR_FAKE_LOSE};
+    expect(weir_fake_answer(w->fake, report.sql, 0, &lost) == 0);
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    holder holders[4];
+    for (int i = 0; i < 4; i++) {
+        holders[i] = (holder){.w = w, .keep_ns = WEIR_MS(4)};
+        start(&group, &holders[i]);
+    }
+    weir_group_wait(&group);
+    dial_so(w, 0, WEIR_FAKE_OK, WEIR_S(3), "");
+    holder loses = {.w = w, .statement = &report};
+    expect(hold(&loses) == WEIR_ELOST);
+    for (int i = 0; i < 4; i++)
+        start(&group, &holders[i]);
+    weir_sleep(WEIR_MS(1));
+    expect(ask(w, 0) == WEIR_VERDICT_SATURATED);
+    expect(says(w, "3 of 4 connections are in use, 1 being opened"));
+}
+
+static void one_of_many_that_is_being_replaced_is_not_the_reason(void **state)
+{
+    world w = {.options.max = 4};
+    play(&w, one_of_four_replaced);
+}
+
+static void server_is_full(world *w)
+{
+    know_the_usual(w);
+    dial_so(w, 0, WEIR_FAKE_FAIL, 0, "53300");
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    holder holders[2] = {{.w = w, .keep_ns = WEIR_S(10)}, {.w = w, .patience_ns = WEIR_S(1)}};
+    start(&group, &holders[0]);
+    start(&group, &holders[1]);
+    weir_sleep(WEIR_MS(2));
+    weir_pool_stats s;
+    weir_pool_stats_read(w->pool, &s);
+    expect(s.max == 4 && s.ceiling == 1);
+    ask(w, 0);
+    expect(w->said.verdict == WEIR_VERDICT_SATURATED);
+    expect(says(w, "(the server has no room for more, max is 4)"));
+}
+
+static void a_server_without_room_makes_a_pool_saturated(void **state)
+{
+    world w = {.options.max = 4};
+    play(&w, server_is_full);
+}
+
 static void all_at_work(world *w)
 {
     know_the_usual(w);
@@ -340,6 +391,26 @@ static void where_leases_last_long_as_a_rule_that_is_not_slow(void **state)
 {
     world w = {.options.max = 1};
     play(&w, always_long);
+}
+
+static void always_very_long(world *w)
+{
+    for (int i = 0; i < 30; i++) {
+        holder h = {.w = w, .keep_ns = WEIR_S(15)};
+        expect(hold(&h) == 0);
+    }
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    holder h = {.w = w, .keep_ns = WEIR_S(60)};
+    start(&group, &h);
+    weir_sleep(WEIR_S(50));
+    expect(ask(w, 0) == WEIR_VERDICT_SATURATED);
+    expect(says(w, "a lease usually lasts more than 10 s"));
+}
+
+static void beyond_what_is_measured_nothing_is_slow(void **state)
+{
+    world w = {.options = {.max = 1, .leak_after_ns = WEIR_NEVER}};
+    play(&w, always_very_long);
 }
 
 static void cancelled_for_nothing(world *w)
@@ -527,6 +598,26 @@ static void look_at_leases(world *w)
     expect(weir_pool_leases(w->pool, l, 0) == 0);
 }
 
+static void look_at_a_long_path(world *w)
+{
+    weir_lease *lease = NULL;
+    weir_lease_info info;
+    expect(weir_acquire_at(w->pool, NULL,
+                           "/a/very/long/path/to/a/source/tree/of/somebody/with/deep/folders/"
+                           "handlers.c:123",
+                           &lease) == 0);
+    expect(weir_pool_leases(w->pool, &info, 1) == 1);
+    expect(strlen(info.where) == WEIR_LABEL_MAX - 1);
+    expect(strcmp(info.where + strlen(info.where) - 14, "handlers.c:123") == 0);
+    weir_release(lease);
+}
+
+static void of_a_long_path_the_end_is_told(void **state)
+{
+    world w = {0};
+    play(&w, look_at_a_long_path);
+}
+
 static void leases_are_told_oldest_first_with_what_they_run(void **state)
 {
     world w = {0};
@@ -684,12 +775,15 @@ int main(void)
         cmocka_unit_test(failing_dials_are_told_without_host_and_user),
         cmocka_unit_test(a_first_dial_that_takes_its_time_is_connecting),
         cmocka_unit_test(a_pool_that_cannot_grow_because_dials_fail_is_connecting),
+        cmocka_unit_test(one_of_many_that_is_being_replaced_is_not_the_reason),
+        cmocka_unit_test(a_server_without_room_makes_a_pool_saturated),
         cmocka_unit_test(a_pool_whose_connections_are_all_at_work_is_saturated),
         cmocka_unit_test(who_was_refused_is_never_told_that_all_is_ok),
         cmocka_unit_test(before_it_is_known_what_is_usual_nothing_is_slow),
         cmocka_unit_test(leases_far_older_than_usual_are_slow),
         cmocka_unit_test(one_slow_query_among_many_leases_is_not_the_reason),
         cmocka_unit_test(where_leases_last_long_as_a_rule_that_is_not_slow),
+        cmocka_unit_test(beyond_what_is_measured_nothing_is_slow),
         cmocka_unit_test(queries_that_do_not_stop_when_cancelled_are_slow),
         cmocka_unit_test(a_third_of_the_connections_held_past_the_limit_is_a_leak),
         cmocka_unit_test(one_of_many_held_past_the_limit_is_not_the_reason),
@@ -697,6 +791,7 @@ int main(void)
         cmocka_unit_test(under_lasting_overload_the_verdict_is_shed),
         cmocka_unit_test(a_paused_pool_says_who_is_still_out),
         cmocka_unit_test(leases_are_told_oldest_first_with_what_they_run),
+        cmocka_unit_test(of_a_long_path_the_end_is_told),
         cmocka_unit_test(waiters_are_told_longest_waiting_first),
         cmocka_unit_test(the_expected_wait_is_that_of_the_queue_or_of_a_dial),
         cmocka_unit_test(any_thread_may_ask_while_lanes_are_at_work),
