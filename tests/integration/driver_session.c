@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
+#include <libpq-fe.h>
 
 #include "../support/driver_world.h"
 
@@ -263,6 +265,112 @@ static void a_connection_is_closed_under_its_cancel_request(void **state)
     assert_int_equal(w.retired[WEIR_RETIRE_CANCELLED] + w.retired[WEIR_RETIRE_DRAINED], 1);
 }
 
+/* The lease is taken from its holder while its query runs: the connection is closed at once. */
+static int held_too_long(world *w)
+{
+    {
+        weir_scoped_lease weir_lease *lease = NULL;
+        int r = take(w, &lease);
+        if (r < 0)
+            return r;
+        ask(w, lease, 0, "select pg_sleep(64)");
+    }
+    uint64_t since_ns = weir_now();
+    while (postgres_number(server, "select count(*) from pg_stat_activity where query = 'select "
+                                   "pg_sleep(64)'") &&
+           weir_now() - since_ns < WEIR_S(20))
+        weir_sleep(WEIR_MS(5));
+    w->number[1] = weir_now() - since_ns;
+    return take_and_ask(w, 2, "select 1");
+}
+
+static void a_query_whose_connection_is_reclaimed_is_stopped_at_the_server(void **state)
+{
+    world w = {.options = {.max = 1, .leak_after_ns = WEIR_MS(200), .reclaim_leaked = true}};
+    play(&w, held_too_long);
+    assert_int_equal(w.r[0], WEIR_ERECLAIMED);
+    assert_true(w.number[1] < WEIR_S(10));
+    assert_all_well(&w, 2, 2);
+    assert_int_equal(w.retired[WEIR_RETIRE_LEAKED], 1);
+}
+
+/* ---- What is told of it ---- */
+
+static void note_transaction(world *w, int at)
+{
+    weir_lease_info info = {.transaction = "none"};
+    weir_pool_leases(w->pool, &info, 1);
+    snprintf(w->text[at], sizeof w->text[at], "%s", info.transaction);
+}
+
+static int transacts(world *w)
+{
+    weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    if (r < 0)
+        return r;
+    const char *const steps[] = {"select 1", "begin", "select 1 / 0", "rollback"};
+    for (int i = 0; i < 4; i++) {
+        ask(w, lease, 10 + i, steps[i]);
+        note_transaction(w, i);
+    }
+    weir_release(lease);
+
+    weir_task *task = NULL;
+    r = weir_spawn(sleeper, w, &task);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < 1000 && strcmp(w->text[4], "active") != 0; i++) {
+        weir_sleep(WEIR_MS(5));
+        note_transaction(w, 4);
+    }
+    weir_cancel(task);
+    return weir_join(task, &w->r[0]);
+}
+
+static void what_a_lease_s_transaction_is_at_is_told(void **state)
+{
+    world w = {.options.max = 1};
+    play(&w, transacts);
+    assert_string_equal(w.text[0], "idle");
+    assert_string_equal(w.text[1], "open");
+    assert_string_equal(w.text[2], "failed");
+    assert_string_equal(w.text[3], "idle");
+    assert_string_equal(w.text[4], "active");
+}
+
+typedef struct onlooker {
+    int seen, right;
+} onlooker;
+
+static bool look_at_native(void *arg, const weir_session *session)
+{
+    onlooker *o = arg;
+    const PGconn *pg = session->native;
+    o->seen++;
+    o->right += PQbackendPID(pg) == session->backend_pid && PQserverVersion(pg) >= 130000 &&
+                PQtransactionStatus(pg) == PQTRANS_IDLE;
+    return true;
+}
+
+static int one_question(world *w)
+{
+    return take_and_ask(w, 0, "select 1");
+}
+
+static void hooks_are_shown_the_connection_of_libpq(void **state)
+{
+    onlooker o = {0, 0};
+    world w = {.options = {.max = 1,
+                           .hooks = {.arg = &o,
+                                     .on_connect = look_at_native,
+                                     .before_acquire = look_at_native,
+                                     .after_release = look_at_native}}};
+    play(&w, one_question);
+    assert_int_equal(o.seen, 3);
+    assert_int_equal(o.right, 3);
+}
+
 /* ---- Loss ---- */
 
 static int terminated_idle(world *w)
@@ -457,6 +565,9 @@ int main(void)
         cmocka_unit_test(a_late_cancel_never_hits_the_next_query),
         cmocka_unit_test(a_stopped_query_leaves_no_transaction_behind),
         cmocka_unit_test(a_connection_is_closed_under_its_cancel_request),
+        cmocka_unit_test(a_query_whose_connection_is_reclaimed_is_stopped_at_the_server),
+        cmocka_unit_test(what_a_lease_s_transaction_is_at_is_told),
+        cmocka_unit_test(hooks_are_shown_the_connection_of_libpq),
         cmocka_unit_test(an_idle_connection_the_server_ends_is_noticed_at_once),
         cmocka_unit_test(a_connection_lost_under_a_query_fails_it_and_goes),
         cmocka_unit_test(a_write_of_unknown_fate_is_not_called_retryable),
