@@ -1,0 +1,174 @@
+/* pool_fairness.c: how evenly takers wait, and how few connections a burst of them opens. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../support/expect.h"
+#include "weir.h"
+
+enum { TASKS = 1000, ROUNDS = 6, MAX = 50, LANES_MOST = 4 };
+
+/* A closed loop: each task takes, holds for so long, gives back, and asks again. What is looked at
+ * are the waits from the second round on, when all have come. */
+typedef struct loop {
+    weir_runtime *runtime;
+    weir_fake *fake;
+    weir_pool *pool;
+    uint64_t hold_ns;
+    atomic_int running, failed;
+    uint64_t waits_ns[TASKS][ROUNDS - 1];
+} loop;
+
+typedef struct taker {
+    loop *l;
+    uint32_t number;
+} taker;
+
+static int take_again_and_again(void *arg)
+{
+    taker *t = arg;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        weir_scoped_lease weir_lease *lease = NULL;
+        weir_timings timings;
+        weir_scope scope = {.timings = &timings};
+        if (weir_acquire(t->l->pool, &scope, &lease) != 0 || weir_sleep(t->l->hold_ns) != 0)
+            atomic_fetch_add(&t->l->failed, 1);
+        if (round > 0)
+            t->l->waits_ns[t->number][round - 1] = timings.granted_ns - timings.asked_ns;
+    }
+    atomic_fetch_sub(&t->l->running, 1);
+    return 0;
+}
+
+static int close_when_done(void *arg)
+{
+    loop *l = arg;
+    while (atomic_load(&l->running) > 0)
+        weir_sleep(WEIR_MS(5));
+    int r = weir_pool_close(l->pool);
+    weir_runtime_stop(l->runtime);
+    return r;
+}
+
+static int by_length(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static double spread_of(loop *l)
+{
+    enum { COUNT = TASKS * (ROUNDS - 1) };
+    uint64_t *waits_ns = &l->waits_ns[0][0];
+    qsort(waits_ns, COUNT, sizeof *waits_ns, by_length);
+    double p50 = (double)waits_ns[COUNT / 2], p99 = (double)waits_ns[COUNT * 99 / 100];
+    print_message("wait of %d tasks on %d connections: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f\n",
+                  TASKS, MAX, p50 / 1e6, p99 / 1e6, p99 / p50);
+    return p99 / p50;
+}
+
+static double run_loop(loop *l, const weir_runtime_options *runtime)
+{
+    static taker takers[TASKS];
+    uint32_t lanes = runtime->lanes ? runtime->lanes : 1;
+    assert_int_equal(weir_fake_open(&l->fake), 0);
+    assert_int_equal(weir_runtime_open(runtime, &l->runtime), 0);
+    weir_pool_options options = {.driver = weir_fake_driver(),
+                                 .driver_arg = l->fake,
+                                 .max = MAX,
+                                 .queue_max = 2 * TASKS,
+                                 .shed_target_ns = WEIR_NEVER, /* all are to wait their turn */
+                                 .seed = 1};
+    assert_int_equal(weir_pool_open(l->runtime, &options, &l->pool, NULL), 0);
+    atomic_store(&l->running, TASKS);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        takers[i] = (taker){l, i};
+        weir_lane *lane = weir_runtime_lane(l->runtime, i % lanes);
+        assert_int_equal(weir_spawn_on(lane, take_again_and_again, &takers[i]), 0);
+    }
+    assert_int_equal(weir_spawn(close_when_done, l, NULL), 0);
+    assert_int_equal(weir_runtime_run(l->runtime), 0);
+    weir_runtime_close(l->runtime);
+    assert_int_equal(weir_fake_counted(l->fake).open, 0);
+    weir_fake_close(l->fake);
+    assert_int_equal(atomic_load(&l->failed), 0);
+    return spread_of(l);
+}
+
+static void a_thousand_tasks_on_fifty_connections_wait_about_as_long(void **state)
+{
+    static loop l = {.hold_ns = WEIR_MS(10)};
+    assert_true(run_loop(&l, &(weir_runtime_options){.virtual_time = true}) <= 1.3);
+}
+
+static void tasks_of_several_lanes_wait_about_as_long(void **state)
+{
+    static loop l = {.hold_ns = WEIR_MS(10)};
+    assert_true(run_loop(&l, &(weir_runtime_options){.lanes = LANES_MOST}) <= 1.3);
+}
+
+/* ---- A burst on a cold pool ---- */
+
+typedef struct burst {
+    weir_fake *fake;
+    weir_pool *pool;
+    uint64_t slowest_ns;
+    weir_pool_stats stats;
+} burst;
+
+static const weir_statement select_one = {.sql = "select 1"};
+
+static int ask_once(void *arg)
+{
+    burst *b = arg;
+    uint64_t asked_ns = weir_now();
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(b->pool, NULL, &lease);
+    if (r == 0)
+        r = weir_query(lease, &select_one, NULL, NULL);
+    if (weir_now() - asked_ns > b->slowest_ns)
+        b->slowest_ns = weir_now() - asked_ns;
+    return r;
+}
+
+static int ask_all_at_once(void *arg)
+{
+    burst *b = arg;
+    weir_pool_options options = {
+        .driver = weir_fake_driver(), .driver_arg = b->fake, .max = 50, .seed = 1};
+    expect(weir_pool_open(NULL, &options, &b->pool, NULL) == 0);
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    for (int i = 0; i < 50; i++)
+        expect(weir_group_spawn(&group, ask_once, b) == 0);
+    expect(weir_group_wait(&group) == 0);
+    weir_pool_stats_read(b->pool, &b->stats);
+    return weir_pool_close(b->pool);
+}
+
+static void a_burst_on_a_cold_pool_opens_far_fewer_connections_than_it_might(void **state)
+{
+    burst b = {0};
+    weir_fake_step dial = {.delay_ns = WEIR_MS(5)}, answer = {.delay_ns = WEIR_MS(1)};
+    assert_int_equal(weir_fake_open(&b.fake), 0);
+    assert_int_equal(weir_fake_script(b.fake, WEIR_FAKE_DIAL, 0, &dial), 0);
+    assert_int_equal(weir_fake_answer(b.fake, NULL, 0, &answer), 0);
+    assert_int_equal(run_virtually(ask_all_at_once, &b), 0);
+    weir_fake_counts counts = weir_fake_counted(b.fake);
+    weir_fake_close(b.fake);
+    print_message("50 requests at once on a cold pool: %u connections open at most, %llu dials, "
+                  "slowest answer after %.1f ms\n",
+                  counts.open_most, (unsigned long long)counts.dials, (double)b.slowest_ns / 1e6);
+    assert_true(counts.dials <= 25);
+    assert_true(counts.open_most <= 25);
+    assert_int_equal(b.stats.granted, 50);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_tasks_on_fifty_connections_wait_about_as_long),
+        cmocka_unit_test(tasks_of_several_lanes_wait_about_as_long),
+        cmocka_unit_test(a_burst_on_a_cold_pool_opens_far_fewer_connections_than_it_might),
+    };
+    return cmocka_run_group_tests_name("pool_fairness", tests, NULL, NULL);
+}
