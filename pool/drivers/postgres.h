@@ -167,6 +167,7 @@ typedef struct session {
     weir_operation *operation; /* while ACTIVITY_OPERATION */
     session_mode mode;         /* for servers that do not report it */
     weir_retire_reason fate;   /* not WEIR_RETIRE_NOT: lost, or as good as */
+    uint64_t stray_until_ns;   /* a cancel given up on may still strike, until then */
     bool reads_only; /* from the start, by the server's or the user's own setting: it stays so */
     bool retried;    /* the operation, with its statement prepared anew */
     bool dirty;      /* session state may have been changed */

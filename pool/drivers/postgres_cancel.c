@@ -51,11 +51,17 @@ static void ask_again(weir_timer *timer)
 
 static void canceller_free(canceller *k);
 
-/* The server has been told, or cannot be. */
-static void told(canceller *k)
+/* For how long a cancel that the network has cut off may still be on its way. */
+#define STRAY WEIR_S(2)
+
+/* The server has been told, or cannot be. `heard`: it has said so itself, hence nothing is left
+ * that could strike later. */
+static void told(canceller *k, bool heard)
 {
     k->busy = false;
     session *s = k->session;
+    if (s && !heard)
+        s->stray_until_ns = weir_after(STRAY);
     if (!s)
         canceller_free(k);
     else if (k->wanted)
@@ -90,7 +96,7 @@ static void go_on(void *arg, int events)
         k->watch = watch_open(k->lane->loop, PQcancelSocket(k->pg),
                               next == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE, go_on, k);
     if (!k->watch)
-        told(k);
+        told(k, next == PGRES_POLLING_OK);
 }
 
 static void ask(canceller *k)
@@ -100,7 +106,7 @@ static void ask(canceller *k)
     if (PQcancelStart(k->pg))
         k->watch = watch_open(k->lane->loop, PQcancelSocket(k->pg), UV_WRITABLE, go_on, k);
     if (!k->watch)
-        told(k);
+        told(k, false);
 }
 
 static void *on_thread(void *arg)
@@ -159,7 +165,7 @@ static void on_heard(weir_job *job)
     canceller *k = weir_container(job, canceller, heard);
     pthread_mutex_lock(&k->lock); /* until the thread has let go of it */
     pthread_mutex_unlock(&k->lock);
-    told(k);
+    told(k, false); /* PQcancel takes a reset for the server's own end of it */
 }
 
 /* PQcancel waits for the server without an end, and one that stands still never answers. So each
@@ -171,7 +177,7 @@ static void ask(canceller *k)
     k->posted = k->left = false;
     k->heard.run = on_heard;
     if (!thread_start(on_thread, k))
-        told(k);
+        told(k, true);
 }
 
 /* A request under way ends by itself, or has just done so and its job frees it. */

@@ -4,7 +4,9 @@
  * group out, one answer in. Whatever else is due goes ahead of it in the same flight.
  */
 #include <assert.h>
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "postgres.h"
 
@@ -227,20 +229,45 @@ static void forget_statement(session *s)
     f->used = NULL;
 }
 
+/* A cancel of what ran here before, which the network has kept back. One by a timeout of the
+ * server's is meant. */
+static bool is_stray_cancel(const session *s)
+{
+    const weir_error *e = &s->flight.error;
+    return strcmp(e->sqlstate, "57014") == 0 && weir_now() < s->stray_until_ns &&
+           !strstr(e->message, "timeout");
+}
+
+/* Nothing of it remains once it has failed. Of what commits along the way, such as CALL, part may.
+ */
+static bool is_all_or_nothing(const char *sql)
+{
+    static const char *const words[] = {"select", "insert", "update", "delete",
+                                        "merge",  "with",   "values", NULL};
+    while (*sql && !isalpha((unsigned char)*sql) && *sql != '/')
+        sql += strncmp(sql, "--", 2) == 0 ? strcspn(sql, "\n") : 1;
+    for (const char *const *word = words; *word; word++)
+        if (strncasecmp(sql, *word, strlen(*word)) == 0)
+            return true;
+    return false;
+}
+
 static void refused(session *s)
 {
     flight *f = &s->flight;
-    bool stale = is_stale(s);
+    bool stale = is_stale(s), stray = is_stray_cancel(s);
     if (stale)
         forget_statement(s);
     weir_error error = f->error;
     flight_clear(s);
-    if (stale && !s->retried && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
-        s->retried = true;
+    bool again =
+        (stale && !s->retried) || (stray && is_all_or_nothing(s->operation->statement->sql));
+    if (again && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
+        s->retried |= stale;
         send_operation(s);
         return;
     }
-    error.retryable |= stale;
+    error.retryable |= stale || stray;
     s->c->error = error;
     finish(s, WEIR_EQUERY, NULL);
 }
