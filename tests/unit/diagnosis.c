@@ -419,7 +419,6 @@ static void cancelled_for_nothing(world *w)
     answer_slowly(w, WEIR_S(20));
     weir_fake_step deaf = {.outcome = WEIR_FAKE_HANG};
     expect(weir_fake_script(w->fake, WEIR_FAKE_CANCEL, 0, &deaf) == 0);
-    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
     holder h = {.w = w, .statement = &report};
     {
         weir_scoped_timeout(soon, WEIR_MS(5));
