@@ -225,23 +225,12 @@ static bool run_seed(uint64_t seed, bool trace)
     return good;
 }
 
-/* A pause is uniform from 0 to at least backoff_base_ns: a tenth of them are shorter than a tenth
- * of that, give or take. */
-static bool pauses_are_random(uint64_t pauses, uint64_t short_pauses)
-{
-    if (pauses < 200 || short_pauses * 100 < pauses * 15)
-        return true;
-    fprintf(stderr, "broken promise: a pause follows a failed dial (%llu of %llu were short)\n",
-            (unsigned long long)short_pauses, (unsigned long long)pauses);
-    printf("%llu passed, 1 failed\n", (unsigned long long)passed);
-    return false;
-}
-
 /* What the schedules were made of: a rule that never came to bear has not been tested. */
 #define TOTALS(X)                                                                                  \
     X(grants)                                                                                      \
     X(dials)                                                                                       \
     X(pauses)                                                                                      \
+    X(short_pauses)                                                                                \
     X(shed)                                                                                        \
     X(shed_at_arrival)                                                                             \
     X(deadlocks)                                                                                   \
@@ -253,9 +242,18 @@ static bool pauses_are_random(uint64_t pauses, uint64_t short_pauses)
     X(leaked)                                                                                      \
     X(reclaimed)
 
+#define TALLIES(X)                                                                                 \
+    X(ends_of_life)                                                                                \
+    X(kept_alive)                                                                                  \
+    X(evicted)                                                                                     \
+    X(lifted)
+
 static struct {
 #define X(what) uint64_t what;
     TOTALS(X)
+#undef X
+#define X(what) tally what;
+    TALLIES(X)
 #undef X
 } totals;
 
@@ -264,6 +262,11 @@ static void add_up(const books *b)
 #define X(what) totals.what += b->what;
     TOTALS(X)
 #undef X
+#define X(what)                                                                                    \
+    totals.what.all += b->what.all;                                                                \
+    totals.what.early += b->what.early;
+    TALLIES(X)
+#undef X
 }
 
 static void print_totals(void)
@@ -271,7 +274,41 @@ static void print_totals(void)
 #define X(what) printf("%llu " #what ", ", (unsigned long long)totals.what);
     TOTALS(X)
 #undef X
+#define X(what)                                                                                    \
+    printf("%llu of %llu " #what " early, ", (unsigned long long)totals.what.early,                \
+           (unsigned long long)totals.what.all);
+    TALLIES(X)
+#undef X
     putchar('\n');
+}
+
+/* A pause is uniform from 0 to at least backoff_base_ns: a tenth of them are shorter than a tenth
+ * of that, give or take. */
+static bool pauses_are_random(void)
+{
+    return totals.pauses < 200 || totals.short_pauses * 100 < totals.pauses * 15;
+}
+
+static bool is_random(const tally *t)
+{
+    return t->all < 200 || (t->early * 100 > t->all * 20 && t->early * 100 < t->all * 80);
+}
+
+/* What must not happen to all at once. */
+static bool moments_are_random(void)
+{
+    const char *wrong = pauses_are_random() ? NULL : "a pause follows a failed dial";
+
+#define X(what)                                                                                    \
+    if (!is_random(&totals.what))                                                                  \
+        wrong = "moments are random: " #what;
+    TALLIES(X)
+#undef X
+    if (!wrong)
+        return true;
+    fprintf(stderr, "broken promise: %s\n", wrong);
+    printf("%llu passed, 1 failed\n", (unsigned long long)passed);
+    return false;
 }
 
 int main(void)
@@ -279,7 +316,6 @@ int main(void)
     const char *seed = getenv("SEED"), *schedules = getenv("SCHEDULES"), *first = getenv("FIRST");
     uint64_t count = schedules && *schedules ? strtoull(schedules, NULL, 10) : 10000;
     uint64_t from = first && *first ? strtoull(first, NULL, 10) : 1;
-    uint64_t pauses = 0, short_pauses = 0;
 
     signal(SIGABRT, aborted);
     signal(SIGSEGV, aborted);
@@ -292,11 +328,9 @@ int main(void)
     for (uint64_t i = from; i < from + count; i++) {
         if (!run_seed(i, false))
             return 1;
-        pauses += the_world.books.pauses;
-        short_pauses += the_world.books.short_pauses;
         add_up(&the_world.books);
     }
-    if (!pauses_are_random(pauses, short_pauses))
+    if (!moments_are_random())
         return 1;
     print_totals();
     printf("%llu passed, 0 failed\n", (unsigned long long)passed);

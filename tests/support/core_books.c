@@ -108,6 +108,7 @@ static void follow_evict(books *b, uint64_t spread_ns)
         if (s->state == CONNECTION_FREE || s->state == CONNECTION_CLOSING)
             continue;
         s->evicted_by_ns = s->evicted ? least(s->evicted_by_ns, by_ns) : by_ns;
+        s->evicted_from_ns = b->now_ns;
         s->evicted = true;
     }
 }

@@ -35,7 +35,8 @@ typedef struct session {
     bool told_leaked;           /* in this lease */
     bool taken_back;            /* its close said LEAKED */
     bool evicted;               /* to be replaced, */
-    uint64_t evicted_by_ns;     /* at this time at the latest */
+    uint64_t evicted_from_ns;   /* between this time (the latest, if there were several) */
+    uint64_t evicted_by_ns;     /* and this (the earliest) */
     bool ending;                /* told to be down, or released broken: to be closed in this step */
     bool released_dirty;        /* to be reset in this step, or closed */
     bool released_running;      /* to be cancelled in this step */
@@ -51,6 +52,12 @@ typedef struct ceiling {
     bool rising; /* by one, between half and the whole of full_pause_ns after full_ns */
     uint64_t full_ns;
 } ceiling;
+
+/* Of moments that are random within a span, how many there were and how many in its first half. So
+ * many pools or connections do not act all at once. */
+typedef struct tally {
+    uint64_t all, early;
+} tally;
 
 typedef struct books {
     core *core;
@@ -81,6 +88,7 @@ typedef struct books {
     uint64_t takes, grants, refusals, dials, closed;
     uint64_t leaked, quarantined, unquarantined;
     uint64_t pauses, short_pauses; /* after failed dials; those below a tenth of backoff_base_ns */
+    tally ends_of_life, kept_alive, evicted, lifted;
     uint64_t shed, shed_at_arrival, deadlocks, hopeless, surplus, keepalives, evictions, full,
         reclaimed;
     effects out;    /* of the last step */

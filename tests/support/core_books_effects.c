@@ -177,6 +177,14 @@ static bool keepalive_may_come(const books *b, const session *s)
            b->now_ns - s->heard_ns >= keepalive_ns - keepalive_ns / 10;
 }
 
+/* The last tenth of a time is where jitter has its end. */
+static void note_span_end(const books *b, tally *t, uint64_t since_ns, uint64_t lasts_ns)
+{
+    uint64_t end_ns = deadline_after(since_ns, lasts_ns);
+
+    note_moment(b, t, end_ns - lasts_ns / 10, end_ns);
+}
+
 static bool any_fresh(const books *b)
 {
     for (uint32_t i = 0; i < b->options.slots; i++)
@@ -193,7 +201,16 @@ static void judge_check(books *b, session *s)
     want(b, !s->released_dirty && !s->released_running, "a used connection is cleaned");
     want(b, for_a_waiter || keepalive_may_come(b, s), "a check is needed");
     b->keepalives += !for_a_waiter;
+    if (!for_a_waiter)
+        note_span_end(b, &b->kept_alive, s->heard_ns, b->options.keepalive_ns);
     enter(b, s, CONNECTION_CHECKING);
+}
+
+static bool may_stay(const books *b, const session *s)
+{
+    return !b->draining && open_sessions(b) <= b->options.max &&
+           b->now_ns < deadline_after(s->born_ns, b->options.max_lifetime_ns) &&
+           (!s->evicted || b->now_ns < s->evicted_by_ns);
 }
 
 static void judge_order(books *b, session *s, const effect *f)
@@ -205,6 +222,7 @@ static void judge_order(books *b, session *s, const effect *f)
         judge_check(b, s);
     } else if (f->kind == EFFECT_RESET) {
         want(b, s->released_dirty, "a reset is for a dirty connection");
+        want(b, may_stay(b, s), "only what will be kept is reset");
         enter(b, s, CONNECTION_RESETTING);
     } else {
         want(b, s->released_running, "a cancel is for a running query");
@@ -279,6 +297,10 @@ static void judge_close(books *b, session *s, const effect *f)
     want(b, reason_is_true(b, s, f->reason), "a close tells the true reason");
     if (f->reason == WEIR_RETIRE_CONNECT_TIMEOUT && !s->ending)
         note_failed_dial(b, s);
+    if (f->reason == WEIR_RETIRE_LIFETIME && !s->came_back)
+        note_span_end(b, &b->ends_of_life, s->born_ns, b->options.max_lifetime_ns);
+    if (f->reason == WEIR_RETIRE_EVICTED && !s->came_back)
+        note_moment(b, &b->evicted, s->evicted_from_ns, s->evicted_by_ns);
     b->surplus += f->reason == WEIR_RETIRE_SURPLUS;
     b->evictions += f->reason == WEIR_RETIRE_EVICTED;
     if (taken_back)

@@ -25,6 +25,14 @@ uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+void note_moment(const books *b, tally *t, uint64_t from_ns, uint64_t to_ns)
+{
+    if (b->now_ns > to_ns || to_ns - from_ns < 10)
+        return;
+    t->all++;
+    t->early += b->now_ns - from_ns < (to_ns - from_ns) / 2;
+}
+
 /* ---- Connections ---- */
 
 uint32_t size(const books *b)
@@ -137,6 +145,8 @@ void ceiling_seen(books *b)
 {
     if (room_at_least(b) == room_at_most(b) || b->view.ceiling != room_at_most(b))
         return;
+    note_moment(b, &b->lifted, b->ceiling.full_ns + b->options.full_pause_ns / 2,
+                b->ceiling.full_ns + b->options.full_pause_ns);
     b->ceiling.low = b->ceiling.high;
     b->ceiling.rising = false;
 }

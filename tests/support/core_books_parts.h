@@ -9,6 +9,8 @@
 bool want(books *b, bool kept, const char *promise);
 void enter(books *b, session *s, connection_state state);
 uint64_t least(uint64_t a, uint64_t b);
+/* Now is a random moment between the two; later, because of a late tick, it does not count. */
+void note_moment(const books *b, tally *t, uint64_t from_ns, uint64_t to_ns);
 
 uint32_t size(const books *b);          /* all but FREE */
 uint32_t open_sessions(const books *b); /* neither FREE nor CLOSING */
