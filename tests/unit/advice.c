@@ -112,6 +112,18 @@ static void only_the_last_five_minutes_are_kept(void **state)
     assert_int_equal(takes, 290);
 }
 
+static void of_a_lease_only_the_last_five_minutes_count(void **state)
+{
+    load l;
+    load_span spans[LOAD_SPANS];
+    load_begin(&l, 0);
+    load_granted(&l, 0);
+    load_ended(&l, WEIR_S(3600), WEIR_S(3600));
+    uint32_t count = load_read(&l, WEIR_S(3601), spans);
+    assert_int_equal(spans[count - 1].ended, 1);
+    assert_int_equal(spans[count - 1].used_ns, LOAD_KEPT_NS);
+}
+
 static void a_long_rest_leaves_empty_spans(void **state)
 {
     load l;
@@ -329,6 +341,7 @@ int main(void)
         cmocka_unit_test(busy_time_goes_to_the_spans_it_was_in),
         cmocka_unit_test(leases_not_yet_given_back_count_until_now),
         cmocka_unit_test(only_the_last_five_minutes_are_kept),
+        cmocka_unit_test(of_a_lease_only_the_last_five_minutes_count),
         cmocka_unit_test(a_long_rest_leaves_empty_spans),
         cmocka_unit_test(a_pool_of_the_advised_size_keeps_the_target),
         cmocka_unit_test(queues_wait_as_the_formula_says),

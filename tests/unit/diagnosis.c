@@ -90,13 +90,18 @@ static void start(weir_group *group, holder *h)
 static const weir_statement report = {.sql = "select secret from t", .name = "report.sql"};
 static const weir_statement nameless = {.sql = "select 1 from nameless"};
 
-/* So that it is known what is usual: a hundred leases of 4 ms. */
-static void know_the_usual(world *w)
+/* Leases of 4 ms, one after the other: a hundred, and it is known what is usual. */
+static void have_leases(world *w, int count)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < count; i++) {
         holder h = {.w = w, .keep_ns = WEIR_MS(4)};
         expect(hold(&h) == 0);
     }
+}
+
+static void know_the_usual(world *w)
+{
+    have_leases(w, 100);
 }
 
 static void answer_slowly(world *w, uint64_t delay_ns)
@@ -209,6 +214,26 @@ static void a_pool_that_cannot_grow_because_dials_fail_is_connecting(void **stat
     play(&w, one_up_and_no_more);
 }
 
+static void more_on_their_way(world *w)
+{
+    know_the_usual(w);
+    dial_so(w, 0, WEIR_FAKE_OK, WEIR_S(3), "");
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    holder holds = {.w = w, .keep_ns = WEIR_S(60)}, waits = {.w = w};
+    start(&group, &holds);
+    start(&group, &waits);
+    weir_sleep(WEIR_S(1));
+    expect(ask(w, 0) == WEIR_VERDICT_CONNECTING);
+    expect(says(w, "1 connection is up, 1 in use: 1 is being opened"));
+    weir_group_cancel(&group);
+}
+
+static void who_waits_for_a_further_dial_is_told_connecting(void **state)
+{
+    world w = {.options.max = 4};
+    play(&w, more_on_their_way);
+}
+
 /* ---- saturated ---- */
 
 static void one_of_four_replaced(world *w)
@@ -306,8 +331,9 @@ static void who_was_refused_is_never_told_that_all_is_ok(void **state)
     play(&w, too_late_to_see);
 }
 
-static void nothing_known(world *w)
+static void little_known(world *w)
 {
+    have_leases(w, 19);
     answer_slowly(w, WEIR_S(20));
     weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
     holder first = {.w = w, .statement = &report};
@@ -320,7 +346,7 @@ static void nothing_known(world *w)
 static void before_it_is_known_what_is_usual_nothing_is_slow(void **state)
 {
     world w = {.options.max = 1};
-    play(&w, nothing_known);
+    play(&w, little_known);
 }
 
 /* ---- slow_queries ---- */
@@ -774,6 +800,7 @@ int main(void)
         cmocka_unit_test(failing_dials_are_told_without_host_and_user),
         cmocka_unit_test(a_first_dial_that_takes_its_time_is_connecting),
         cmocka_unit_test(a_pool_that_cannot_grow_because_dials_fail_is_connecting),
+        cmocka_unit_test(who_waits_for_a_further_dial_is_told_connecting),
         cmocka_unit_test(one_of_many_that_is_being_replaced_is_not_the_reason),
         cmocka_unit_test(a_server_without_room_makes_a_pool_saturated),
         cmocka_unit_test(a_pool_whose_connections_are_all_at_work_is_saturated),
