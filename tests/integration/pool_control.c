@@ -43,14 +43,14 @@ static int end_world(void **state)
 static int serve_with_tokens(void **state)
 {
     tokens("# for the night shift\nanother-one\n" TOKEN "\n");
-    serve((const char *const[]){"--pool-max", "4", "--lanes", "2", "--token-file", token_file,
-                                "--acquire-timeout", "2s", NULL});
+    serve_ready((const char *const[]){"--pool-max", "4", "--lanes", "2", "--token-file", token_file,
+                                      "--acquire-timeout", "2s", NULL});
     return 0;
 }
 
 static int serve_without(void **state)
 {
-    serve((const char *const[]){"--lanes", "1", NULL});
+    serve_ready((const char *const[]){"--lanes", "1", NULL});
     return 0;
 }
 
@@ -166,8 +166,8 @@ static void a_wrong_token_file_stops_the_start(void **state)
 
 static void an_admin_listener_takes_the_controls_along(void **state)
 {
-    serve((const char *const[]){"--admin-listen", "127.0.0.1:0", "--token", TOKEN, "--lanes", "2",
-                                NULL});
+    serve_ready((const char *const[]){"--admin-listen", "127.0.0.1:0", "--token", TOKEN, "--lanes",
+                                      "2", NULL});
     json_t *started = weir_await_event(weir, "service.started", 1, 5);
     uint16_t admin = (uint16_t)json_integer_value(json_object_get(started, "admin_port"));
     json_decref(started);

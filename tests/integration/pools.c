@@ -41,8 +41,9 @@ static int make_folder(void **state)
 
 static void serve_both(void)
 {
-    serve((const char *const[]){"--pool", reports, "--pool-size", "reports=3:1", "--lanes", "2",
-                                "--token", "let-me", "--acquire-timeout", "500ms", NULL});
+    serve_ready((const char *const[]){"--pool", reports, "--pool-size", "reports=3:1", "--lanes",
+                                      "2", "--token", "let-me", "--acquire-timeout", "500ms",
+                                      NULL});
 }
 
 static int end(void **state)
@@ -240,8 +241,8 @@ static void a_replica_serves_reads_until_it_is_gone(void **state)
              postgres_socket_folder(database), postgres_socket_folder(standby),
              postgres_port(database), postgres_port(standby));
     query_file("there", "-- @pool replica\nselect current_setting('port')::int as port\n");
-    serve((const char *const[]){"--pool", replica, "--replica-lag", "10s", "--acquire-timeout",
-                                "2s", NULL});
+    serve_ready((const char *const[]){"--pool", replica, "--replica-lag", "10s",
+                                      "--acquire-timeout", "2s", NULL});
     http_reply r = get("/q/there");
     assert_status(&r, 200);
     assert_int_equal(first(&r, "port"), postgres_port(standby));

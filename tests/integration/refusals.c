@@ -35,7 +35,7 @@ static void serve_narrowly(const char *const *more)
     snprintf(patience, sizeof patience, "%.0fms", 300 * slower());
     for (int i = 0; more && more[i]; i++)
         flags[6 + i] = more[i];
-    serve(flags);
+    serve_ready(flags);
 }
 
 static void hold(double seconds)
@@ -123,8 +123,8 @@ enum { CROWD = 40 };
 static void lasting_overload_is_shed_and_the_rest_is_answered(void **state)
 {
     int fds[CROWD], good = 0, shed = 0;
-    serve((const char *const[]){"--pool-max", "1", "--lanes", "1", "--acquire-timeout", "20s",
-                                "--shed-target", "50ms", "--shed-interval", "200ms", NULL});
+    serve_ready((const char *const[]){"--pool-max", "1", "--lanes", "1", "--acquire-timeout", "20s",
+                                      "--shed-target", "50ms", "--shed-interval", "200ms", NULL});
     for (int i = 0; i < CROWD; i++) {
         fds[i] = raw_dial(weir_port(weir));
         assert_true(raw_say(fds[i], "GET /nap?s=0.05 HTTP/1.1\r\nHost: x\r\n\r\n"));

@@ -28,7 +28,7 @@ void serve_unready(const char *const *flags)
     weir = weir_serve(postgres_conninfo(database), folder, flags);
 }
 
-void serve(const char *const *flags)
+void serve_ready(const char *const *flags)
 {
     serve_unready(flags);
     if (!weir_await_ready(weir))

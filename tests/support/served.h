@@ -28,7 +28,7 @@ void query_file(const char *name, const char *sql);
 
 /* Starts the program over database and folder, with further flags up to NULL, and waits until it is
  * ready; opens the client. */
-void serve(const char *const *flags);
+void serve_ready(const char *const *flags);
 /* The same without waiting. */
 void serve_unready(const char *const *flags);
 
