@@ -291,7 +291,7 @@ static bool pauses_are_random(void)
 
 static bool is_random(const tally *t)
 {
-    return t->all < 200 || (t->early * 100 > t->all * 20 && t->early * 100 < t->all * 80);
+    return t->all < 100 || (t->early * 100 > t->all * 20 && t->early * 100 < t->all * 80);
 }
 
 /* What must not happen to all at once. */
