@@ -223,8 +223,6 @@ static void serve(core *c)
 {
     for (;;) {
         shed_waiters(c);
-        if (c->waiters.count == 0)
-            shed_rest(&c->shed);
         if (c->waiters.count == 0 || c->count[CONNECTION_IDLE] == 0 || c->paused || !has_room(c))
             return;
         connection *x = idle_for(c, c->waiters.first->lane);
@@ -501,6 +499,8 @@ static void settle(core *c)
     tell_pause(c);
     if (c->suspicious)
         break_deadlock(c);
+    if (c->waiters.count == 0)
+        shed_rest(&c->shed);
     if (due)
         c->wake_ns = next_due(c);
     if (c->overflowed)

@@ -164,7 +164,7 @@ mutant 'a leak that came back is still out'    core.c 's/c->leaked_out -= x->lea
 mutant 'shed at once'                          shed.c 's/now_ns - s->above_since_ns >= s->interval_ns/true/'
 mutant 'never shed'                            shed.c 's/s->active = true;/(void)now_ns;/'
 mutant 'shed without end'                      shed.c 's/waited_ns <= s->target_ns \/ 2/false/'
-mutant 'shed, though nobody waits any more'    core.c 's/^            shed_rest(&c->shed);/            (void)0;/'
+mutant 'shed, though nobody waits any more'    core.c 's/^        shed_rest(&c->shed);/        (void)0;/'
 mutant 'shed the urgent'                       waitq.c 's/while (w \&\& w->urgent)/while (0)/'
 mutant 'shed before the target'                shed.c 's/deadline_after(since_ns, s->target_ns)/deadline_after(since_ns, s->target_ns \/ 2)/'
 mutant 'sleep past the moment to shed'         core.c 's/^        wake_at(c, at_ns);//; s/if (patient \&\& shed_at/if (0 \&\& shed_at/'
