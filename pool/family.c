@@ -1,7 +1,6 @@
 /* family.c: tasks that wait for each other, counted so that a pool can see when all are stuck. */
 #include "family.h"
 
-#include <stdlib.h>
 #include <utlist.h>
 
 #include "task.h"
@@ -34,27 +33,11 @@ static family *family_new(void)
     return f;
 }
 
-family *family_here(void)
+family *family_of(weir_task *task)
 {
-    weir_task *task = weir_task_self();
-    if (!task)
-        return NULL;
     if (!task->family)
         task->family = family_new();
     return task->family;
-}
-
-family *family_hold(family *f)
-{
-    if (f)
-        f->holders++;
-    return f;
-}
-
-void family_drop(family *f)
-{
-    if (f && --f->holders == 0)
-        free(f);
 }
 
 void family_bear(family *f, weir_task *task)

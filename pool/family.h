@@ -5,6 +5,8 @@
 #ifndef WEIR_FAMILY_H
 #define WEIR_FAMILY_H
 
+#include <stdlib.h>
+
 #include "core.h"
 
 /* One of the family asks for a lease and has to wait. Caller's memory. */
@@ -22,13 +24,23 @@ typedef struct family {
     family_asker *askers;
 } family;
 
-/* The current task's. NULL outside a task, and without memory: such a task is never refused because
- * of a deadlock. Hold it to keep it. */
-family *family_here(void);
+/* A task's. NULL without memory: such a task is never refused because of a deadlock. Hold it to
+ * keep it. */
+family *family_of(weir_task *task);
 
-/* Both take NULL. */
-family *family_hold(family *f);
-void family_drop(family *f);
+/* Both take NULL. Each take and release calls them. */
+static inline family *family_hold(family *f)
+{
+    if (f)
+        f->holders++;
+    return f;
+}
+
+static inline void family_drop(family *f)
+{
+    if (f && --f->holders == 0)
+        free(f);
+}
 
 /* A task is born into the family, and ends; both take a task without one. */
 void family_bear(family *f, weir_task *task);

@@ -25,7 +25,8 @@ static void quit_group(weir_group *group, weir_task *member)
 
 int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg)
 {
-    if (!weir_task_self())
+    weir_task *self = weir_task_self();
+    if (!self)
         return WEIR_ENOTASK;
     if (group->cancelled)
         return WEIR_ECANCELED;
@@ -34,7 +35,7 @@ int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg)
     if (r < 0)
         return r;
     member->detached = true;
-    family_bear(group->members ? group->members->family : family_here(), member);
+    family_bear(group->members ? group->members->family : family_of(self), member);
     join_group(group, member);
     return 0;
 }

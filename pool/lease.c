@@ -29,7 +29,7 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope, const cha
         return NULL;
     }
     here->guests++;
-    memset(lease, 0, offsetof(weir_lease, label));
+    memset(lease, 0, offsetof(weir_lease, own_timings));
     lease->query[0] = '\0';
     lease->where = where ? where : "";
     lease->pool = pool;
@@ -73,8 +73,6 @@ static void know_connection(weir_lease *lease, const weir_connection *c)
 static void emit_saying(weir_lease *lease, weir_event_kind kind, int error, const char *message,
                         uint64_t duration_ns)
 {
-    if (!lease->pool->on_event)
-        return;
     pool_emit(lease->pool, &(weir_event){
                                .kind = kind,
                                .error = error,
@@ -90,7 +88,8 @@ static void emit_saying(weir_lease *lease, weir_event_kind kind, int error, cons
 
 static void emit(weir_lease *lease, weir_event_kind kind, int error, uint64_t duration_ns)
 {
-    emit_saying(lease, kind, error, NULL, duration_ns);
+    if (lease->pool->on_event)
+        emit_saying(lease, kind, error, NULL, duration_ns);
 }
 
 void lease_tell_leak(weir_lease *lease)
@@ -166,12 +165,9 @@ static void disown(weir_lease *lease)
         accept_refusal(lease, lease->refusal);
 }
 
-/* The pool's hook may have none of this connection: it is closed, and the taker asks anew. True
- * when it may be used, or has been taken away again already. */
-static bool is_fit(weir_lease *lease)
+static bool passes_hook(weir_lease *lease)
 {
-    if (!lease->pool->hooks.before_acquire || !lease->connection || lease->severed ||
-        connection_may_be_taken(lease->connection))
+    if (!lease->connection || lease->severed || connection_may_be_taken(lease->connection))
         return true;
     event e = {.kind = EVENT_RELEASE,
                .waiter = &lease->waiter,
@@ -181,6 +177,13 @@ static bool is_fit(weir_lease *lease)
     lease->connection = NULL;
     lease->reclaimed = lease->leaked = lease->answered = lease->posted = false;
     return false;
+}
+
+/* The pool's hook may have none of this connection: it is closed, and the taker asks anew. True
+ * when it may be used, or has been taken away again already. */
+static bool is_fit(weir_lease *lease)
+{
+    return !lease->pool->hooks.before_acquire || passes_hook(lease);
 }
 
 static void send_on(weir_lease *lease)
@@ -294,14 +297,15 @@ static int await_answer(weir_lease *lease)
 int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
                     weir_lease **acquired)
 {
-    if (!weir_task_self())
+    weir_task *task = weir_task_self();
+    if (!task)
         return WEIR_ENOTASK;
-    if (weir_task_cancelled())
+    if (task->cancelled)
         return WEIR_ECANCELED;
     weir_lease *lease = lease_new(pool, scope, where);
     if (!lease)
         return WEIR_ENOMEM;
-    lease->family = family_hold(family_here());
+    lease->family = family_hold(family_of(task));
     lease->waiter.claimant = lease->family ? &lease->family->claimant : NULL;
     do {
         int r = ask(lease) ? 0 : await_answer(lease);

@@ -49,16 +49,17 @@ struct weir_lease {
     weir_done_fn done;
     void *arg;
 
+    weir_timer deadline; /* the callback form's */
+    weir_timings *timings;
+    struct weir_lease *next; /* among spare ones */
+
+    /* From here on nothing is cleared for a new lease: it is set before it is read. */
+    weir_timings own_timings;
     weir_operation operation; /* the query under way or last run */
     uint64_t started_ns;
     int status;
     weir_result *result;
-    uint64_t until_ns; /* the callback form's deadline */
-    weir_timer deadline;
-
-    weir_timings own_timings;
-    weir_timings *timings;
-    struct weir_lease *next; /* among spare ones */
+    uint64_t until_ns; /* `deadline` */
     char label[WEIR_LABEL_MAX];
     char trace_id[WEIR_LABEL_MAX];
     /* What diagnosis calls the statement under way or last run, "" for none; under the pool's lock.
