@@ -80,7 +80,8 @@ static uint32_t size_for(measured *m, uint64_t wait_target_ns)
     uint32_t connections = 1;
     while (late_with(m, connections, wait) > LATE_SHARE && connections < ADVICE_MAX)
         connections++;
-    return connections + m->held;
+    connections += m->held;
+    return connections < ADVICE_MAX ? connections : ADVICE_MAX;
 }
 
 static void say_little(saying *s, const measured *m)
@@ -115,7 +116,11 @@ static void say_load(saying *s, const measured *m, const weir_advice *a)
 
 static void say_size(saying *s, const weir_advice *a, uint32_t has)
 {
-    say(s, "; %u %s 99 %% of the waits under ", a->max, a->max <= has ? "keep" : "would keep");
+    if (a->max >= ADVICE_MAX)
+        say(s, "; not even %u would keep", a->max);
+    else
+        say(s, "; %u %s", a->max, a->max <= has ? "keep" : "would keep");
+    say(s, " 99 %% of the waits under ");
     say_duration(s, a->wait_target_ns);
     say(s, "; the pool has %u", has);
 }

@@ -453,7 +453,10 @@ typedef struct weir_hooks {
  * copied. */
 typedef struct weir_pool_options {
     const char *name;          /* in logs and metrics; NULL: "default" */
-    const char *conninfo;      /* libpq's, or a URL; NULL or "": libpq's own environment */
+    const char *conninfo;      /* libpq's, or a URL; NULL or "": libpq's own environment. Of several
+                                  hosts one that is full is passed over. With target_session_attrs
+                                  read-write or primary, a connection whose server has become
+                                  read-only or a standby is closed (WEIR_RETIRE_READ_ONLY) */
     const weir_driver *driver; /* NULL: weir_postgres() */
     void *driver_arg;          /* for the fake driver: its weir_fake */
     uint32_t max;              /* connections at most, in every state; 10 */
@@ -791,8 +794,8 @@ typedef struct weir_diagnosis {
 } weir_diagnosis;
 
 /* Says why the pool is as it is. With `refusal` the WEIR_E… code of a take just refused, why that
- * was: WEIR_ESHED is told as shed, WEIR_ECONNECT as connecting, whatever has changed since; 0 for
- * the pool as it stands. Any thread. */
+ * was: WEIR_ESHED is told as shed, WEIR_ECONNECT as connecting, whatever has changed since, and
+ * nothing as ok; 0 for the pool as it stands. Looks at every connection once. Any thread. */
 WEIR_PUBLIC void weir_pool_diagnose(weir_pool *pool, int refusal, weir_diagnosis *diagnosis);
 
 /* How large the pool should be for the load it has. */
@@ -807,7 +810,9 @@ typedef struct weir_advice {
 } weir_advice;
 
 /* What `max` would have kept 99 of 100 waits within wait_target_ns at the load of the last minutes,
- * by Erlang's C formula. Any thread. */
+ * each ten seconds of it by Erlang's C formula. Takes the time that leases last as given, though
+ * more connections may slow down a server that is busy already; and every take as one that would
+ * have been made, though some may be retries of those refused. Any thread. */
 WEIR_PUBLIC void weir_pool_advise(weir_pool *pool, weir_advice *advice);
 
 typedef struct weir_connection_info {

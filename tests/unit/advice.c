@@ -318,6 +318,15 @@ static void a_reclaimed_lease_keeps_no_connection(void **state)
     assert_in_range(q.advice.max, 1, 2);
 }
 
+static void more_than_any_server_takes_is_not_advised(void **state)
+{
+    queue q = {.options.max = 1000, .phases = {{2000, 10, WEIR_S(20)}}, .patience_ns = WEIR_US(1)};
+    run_queue(&q);
+    print_message("%s\n", q.advice.reason);
+    assert_int_equal(q.advice.max, 10000);
+    assert_non_null(strstr(q.advice.reason, "not even 10000"));
+}
+
 static void with_little_known_nothing_is_advised(void **state)
 {
     queue few = {.options.max = 2, .phases = {{1, 0.01, WEIR_S(30)}}};
@@ -349,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_burst_is_sized_for_and_not_averaged_away),
         cmocka_unit_test(connections_that_are_out_for_long_are_counted_on_top),
         cmocka_unit_test(a_reclaimed_lease_keeps_no_connection),
+        cmocka_unit_test(more_than_any_server_takes_is_not_advised),
         cmocka_unit_test(with_little_known_nothing_is_advised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
