@@ -3,17 +3,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../support/postgres.h"
+#include "../support/raw_client.h"
 #include "../support/scratch.h"
 #include "../support/weir_process.h"
 
@@ -21,23 +19,13 @@ static postgres_server *database;
 static char *folder;
 static weir_process *weir;
 
-/* All that is said in answer to `request`, until the other side closes or 10 s have passed. */
-static const char *answer_to(const char *request)
+/* All that is said in answer to `request`, until the other side closes or 10 s have passed. free()
+ * it. */
+static char *answer_to(const char *request)
 {
-    static char heard[1 << 16];
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(weir_port(weir)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
-    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    size_t length = 0;
-    ssize_t n;
-    while (poll(&wait, 1, 10000) == 1 &&
-           (n = recv(fd, heard + length, sizeof heard - 1 - length, 0)) > 0)
-        length += (size_t)n;
-    heard[length] = '\0';
+    int fd = raw_dial(weir_port(weir));
+    assert_true(fd >= 0 && raw_say(fd, request));
+    char *heard = raw_hear(fd, "never said", 1);
     close(fd);
     return heard;
 }
@@ -47,10 +35,11 @@ static void is_refused(const char *header, const char *body)
 {
     char request[1024];
     snprintf(request, sizeof request, "POST /q/ping HTTP/1.1\r\n%s\r\n%s", header, body);
-    const char *heard = answer_to(request);
+    char *heard = answer_to(request);
     if (strncmp(heard, "HTTP/1.1 400 ", 13) != 0 || strstr(heard, "\nHTTP/1.1 ") ||
         !strstr(heard, "\r\nConnection: close\r\n") || !strstr(heard, "\"code\":\"bad_request\""))
         fail_msg("%s was answered with: %s", request, heard);
+    free(heard);
 }
 
 #define SMUGGLED "GET /q/ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -81,8 +70,9 @@ static void a_request_is_for_one_host(void **state)
 {
     is_refused("", "");
     is_refused("Host: a\r\nHost: b\r\n", "");
-    const char *heard = answer_to("GET /q/ping HTTP/1.0\r\n\r\n");
+    char *heard = answer_to("GET /q/ping HTTP/1.0\r\n\r\n");
     assert_memory_equal(heard, "HTTP/1.1 200", 12);
+    free(heard);
 }
 
 static int open_world(void **state)

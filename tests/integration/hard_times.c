@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #include "../support/http_client.h"
+#include "../support/patience.h"
 #include "../support/postgres.h"
+#include "../support/raw_client.h"
 #include "../support/scratch.h"
 #include "../support/weir_process.h"
 
@@ -27,32 +29,10 @@ static postgres_server *database;
 static char *folder;
 static weir_process *weir;
 
-/* How much longer things may take in an instrumented build. */
-static double slower(void)
-{
-    const char *factor = getenv("TEST_SLOWER");
-    return factor && *factor ? strtod(factor, NULL) : 1;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static struct sockaddr_in loopback(uint16_t port)
 {
     return (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static int dial(uint16_t port)
-{
-    struct sockaddr_in at = loopback(port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
-    return fd;
 }
 
 static void serve(const char *const *flags)
@@ -177,7 +157,7 @@ static void clients_leave_descriptors_for_the_database(void **state)
     pid_t pid = spawn(port, "ulimit -n 70");
     bool came_up = answers(port), let_in = false;
     for (int i = 0; came_up && i < CLIENTS; i++)
-        fds[i] = dial(port);
+        fds[i] = raw_dial(port);
     if (came_up && send(fds[LET_IN - 1], ping, strlen(ping), MSG_NOSIGNAL) > 0)
         let_in = is_fine(fds[LET_IN - 1]);
     for (int i = 0; came_up && i < AT_ONCE; i++)
@@ -212,7 +192,7 @@ static void too_few_descriptors_are_refused_at_the_start(void **state)
 static void a_body_that_never_comes_does_not_hold_the_end_up(void **state)
 {
     serve(NULL);
-    int fd = dial(weir_port(weir));
+    int fd = raw_dial(weir_port(weir));
     const char *half = "POST /q/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
     assert_int_equal(send(fd, half, strlen(half), MSG_NOSIGNAL), strlen(half));
     assert_int_equal(http_status(weir_port(weir), "/q/ping"), 200); /* it has been read by now */
@@ -250,7 +230,7 @@ static void busy_clients_are_told_to_go_and_lose_nothing(void **state)
     asking clients[CLIENTS];
     serve(NULL);
     for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (asking){.fd = dial(weir_port(weir))};
+        clients[i] = (asking){.fd = raw_dial(weir_port(weir))};
         assert_int_equal(pthread_create(&threads[i], NULL, ask_on, &clients[i]), 0);
     }
     nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* all are busy by then */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../support/http_client.h"
+#include "../support/patience.h"
 #include "../support/postgres.h"
 #include "../support/scratch.h"
 #include "../support/weir_process.h"
@@ -26,30 +27,6 @@ static char *folder; /* of queries, fresh for each test */
 static weir_process *weir;
 
 /* ---- Helpers ---- */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* How much longer things may take in an instrumented build. */
-static double slower(void)
-{
-    const char *factor = getenv("TEST_SLOWER");
-    return factor && *factor ? strtod(factor, NULL) : 1;
-}
-
-/* Whether `condition` came true within `seconds`. */
-#define BECOMES(condition, seconds)                                                                \
-    ({                                                                                             \
-        double until_ = now() + (seconds);                                                         \
-        bool true_;                                                                                \
-        while (!(true_ = (condition)) && now() < until_)                                           \
-            nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);                               \
-        true_;                                                                                     \
-    })
 
 static void query_file(const char *name, const char *text)
 {
@@ -523,7 +500,7 @@ static void backends_killed_under_load_cost_no_crossed_answer(void **state)
         postgres_signal_backends(database, SIGKILL);
         postgres_await(database);
         before = l.good;
-        assert_true(BECOMES(l.good > before, 2 * slower()));
+        assert_true(BECOMES(l.good > before, 2));
     }
     load_stop(&l);
     assert_unharmed(&l);
@@ -559,7 +536,7 @@ static void a_backend_that_goes_without_reading_the_query_is_noticed_at_once(voi
     assert_true(BECOMES(weir_events(weir, "lease.granted") > granted, 10));
     postgres_signal_backends(database, SIGTERM);
     postgres_signal_backends(database, SIGCONT);
-    assert_true(BECOMES(unread.status != -1, 2 * slower()));
+    assert_true(BECOMES(unread.status != -1, 2));
     assert_int_equal(request_join(&unread), 503);
 }
 
@@ -573,10 +550,10 @@ static void a_restart_of_the_server_under_load_is_survived(void **state)
     assert_true(BECOMES(l.good > 100, 20));
     postgres_shut_down(database);
     int refused = l.refused;
-    assert_true(BECOMES(l.refused > refused, 5 * slower()));
+    assert_true(BECOMES(l.refused > refused, 5));
     postgres_bring_up(database);
     int before = l.good;
-    assert_true(BECOMES(l.good > before, 2 * slower()));
+    assert_true(BECOMES(l.good > before, 2));
     assert_true(BECOMES(l.good > before + 100, 20));
     load_stop(&l);
     assert_unharmed(&l);
