@@ -77,13 +77,19 @@ void weir_group_cancel(weir_group *group)
 
 /* ---- Waiting ---- */
 
+static void await_members(weir_wait *wait)
+{
+    weir_group *group = weir_container(wait, gathering, wait)->group;
+    if (group->waiter)
+        fatal("weir_group_wait: another task already waits for this group");
+    group->waiter = wait->task;
+}
+
 static void begin_gathering(weir_wait *wait)
 {
     gathering *g = weir_container(wait, gathering, wait);
     family *own = wait->task->family;
-    if (g->group->waiter)
-        fatal("weir_group_wait: another task already waits for this group");
-    g->group->waiter = wait->task;
+    await_members(wait);
     if (own && own == g->group->members->family)
         family_rest(g->resting = own);
 }
@@ -102,7 +108,8 @@ void weir_group_leave(weir_group *group)
         return;
     weir_group_cancel(group);
     gathering g = {.wait.abandon = abandon_gathering, .group = group};
-    if (task_wait_firmly(&g.wait, begin_gathering) < 0)
+    /* Members that are cancelled wait for nothing: nobody is stuck here. */
+    if (task_wait_firmly(&g.wait, await_members) < 0)
         fatal("weir_group_leave: members are running and this is no task that could wait for them");
 }
 

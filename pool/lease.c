@@ -246,17 +246,17 @@ typedef struct asking {
 /* The core is to look whether its family, all of which waits now, waits for itself. */
 static void look_for_deadlock(family_asker *asker)
 {
-    weir_lease *lease = weir_container(asker, asking, asker)->lease;
-    pool_step(lease->pool, &(event){.kind = EVENT_TICK}, NULL);
+    const asking *a = weir_container(asker, asking, asker);
+    if (!a->wait.task->cancelled) /* or it is about to come away */
+        pool_step(a->lease->pool, &(event){.kind = EVENT_TICK}, NULL);
 }
 
-/* Deadline or cancellation came first. Of a deadline that has passed the core knows better why, so
- * it gets to say so before the waiter leaves. An answer already on its way ends the lease on
- * arrival. */
-static void stop_asking(weir_wait *wait)
+/* Of a deadline that has passed the core knows better why, so it gets to say so before the waiter
+ * leaves. An answer already on its way ends the lease on arrival. */
+static void leave_queue(weir_lease *lease, bool cancelled)
 {
-    weir_lease *lease = weir_container(wait, asking, wait)->lease;
-    pool_step(lease->pool, &(event){.kind = EVENT_TICK}, lease);
+    if (!cancelled)
+        pool_step(lease->pool, &(event){.kind = EVENT_TICK}, lease);
     pool_step(lease->pool, &(event){.kind = EVENT_CANCEL, .waiter = &lease->waiter}, lease);
     lease->wait = NULL;
     if (!lease->posted)
@@ -264,6 +264,12 @@ static void stop_asking(weir_wait *wait)
     lease->abandoned = true;
     lease->own_timings = *lease->timings; /* the taker's end with its take */
     lease->timings = &lease->own_timings;
+}
+
+/* Deadline or cancellation came first. */
+static void stop_asking(weir_wait *wait)
+{
+    leave_queue(weir_container(wait, asking, wait)->lease, wait->task->cancelled);
 }
 
 /* The wait ended with `error` before an answer was taken. */
@@ -290,7 +296,7 @@ static int await_answer(weir_lease *lease)
     if (r == 0)
         return 0;
     if (lease->wait) /* it did not even suspend */
-        stop_asking(&a.wait);
+        leave_queue(lease, r == WEIR_ECANCELED);
     return come_away(lease, r);
 }
 

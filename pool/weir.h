@@ -445,7 +445,7 @@ typedef struct weir_hooks {
     bool (*before_acquire)(void *arg, const weir_session *session);
     /* It has come back, and is neither broken nor running. False: it is closed. */
     bool (*after_release)(void *arg, const weir_session *session);
-    /* An open one is about to be closed. */
+    /* One that on_connect has let pass is about to be closed. */
     void (*before_close)(void *arg, const weir_session *session, weir_retire_reason reason);
 } weir_hooks;
 

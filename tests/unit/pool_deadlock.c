@@ -236,6 +236,50 @@ static void members_that_take_turns_are_not_stuck(void **state)
     assert_int_equal(w.refused, 0);
 }
 
+/* Members that are cancelled leave the queue: none of them is a victim. */
+static int leave_members_that_wait(world *w)
+{
+    weir_lease *held = NULL;
+    expect(take(w->pool, "parent", &held) == 0);
+    {
+        weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_CANCEL_REST);
+        for (int i = 0; i < 3; i++)
+            expect(weir_group_spawn(&group, take_as_member, w) == 0);
+        weir_sleep(WEIR_MS(5));
+    }
+    weir_pool_stats_read(w->pool, &w->stats);
+    expect(w->stats.cancelled == 3);
+    weir_release(held);
+    return 0;
+}
+
+static void a_group_that_is_left_is_no_deadlock(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, leave_members_that_wait);
+    assert_int_equal(w.refused, 0);
+}
+
+static int fail_one_of_three(world *w)
+{
+    weir_lease *held = NULL;
+    expect(take(w->pool, "parent", &held) == 0);
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_CANCEL_REST);
+    for (int i = 0; i < 3; i++)
+        expect(weir_group_spawn(&group, take_as_member, w) == 0);
+    expect(weir_group_wait(&group) == WEIR_EDEADLK);
+    weir_release(held);
+    return 0;
+}
+
+static void of_members_that_are_cancelled_together_one_is_the_victim(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, fail_one_of_three);
+    assert_int_equal(w.refused, 1);
+    assert_int_equal(w.stats.cancelled, 2);
+}
+
 static int give_up_on_members(world *w)
 {
     weir_lease *held = NULL;
@@ -356,6 +400,8 @@ int main(void)
         cmocka_unit_test(the_circle_may_be_closed_by_the_end_of_the_last_who_worked),
         cmocka_unit_test(while_one_holder_works_nobody_is_refused),
         cmocka_unit_test(members_that_take_turns_are_not_stuck),
+        cmocka_unit_test(a_group_that_is_left_is_no_deadlock),
+        cmocka_unit_test(of_members_that_are_cancelled_together_one_is_the_victim),
         cmocka_unit_test(a_parent_whose_wait_was_cut_short_counts_again),
         cmocka_unit_test(pools_are_looked_at_one_by_one),
         cmocka_unit_test(a_lease_may_outlive_the_task_that_took_it),
