@@ -47,7 +47,7 @@ typedef struct player {
     uint32_t depth;
     uint32_t choice[DEPTH_MAX], width[DEPTH_MAX];
     const rules *rules;
-    claimant families[2];
+    kin families[2];
     event possible[EVENTS_MAX];
     waiter takes[EVENTS_MAX]; /* of the possible events that are takes */
     uint32_t possible_count;
@@ -154,7 +154,7 @@ static void add_takes(player *p)
     if (!who)
         return;
     for (int lane = 0; lane < 2; lane++) {
-        claimant *family = p->rules->families ? &p->families[lane] : NULL;
+        claimant *family = p->rules->families ? &p->families[lane].claimant : NULL;
         if (!waits(p, family)) {
             p->takes[p->possible_count] = (waiter){
                 .lane = (uint32_t)lane, .claimant = family, .urgent = p->rules->urgent && lane};
@@ -228,7 +228,7 @@ static bool play(player *p, bool trace)
     p->rules = &cases[current_case];
     core_options options = options_of(p->rules);
 
-    p->families[0] = p->families[1] = (claimant){.strands = 1};
+    p->families[0] = p->families[1] = (kin){.claimant.strands = 1};
     books_open(&p->books, &options);
     p->books.trace = trace;
     p->now_ns = 0;

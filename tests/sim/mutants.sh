@@ -179,6 +179,7 @@ mutant 'break no deadlock'                     core.c 's/^        break_deadlock
 mutant 'refuse the first of a circle'          core_deadlock.c 's/waiter \*w = c->waiters.first->prev;/waiter *w = c->waiters.first;/; s/w = w->prev;/w = w->next;/'
 mutant 'refuse who holds nothing'              core_deadlock.c 's/while (!w->claimant || !holds(c, w->claimant))/while (0)/'
 mutant 'one strand stands for all'             core_deadlock.c 's/memory_order_relaxed) >= strands;/memory_order_relaxed) > 0;/; s/return here >= .*/return here > 0;/'
+mutant 'who waits elsewhere is stuck here'     core_deadlock.c 's/if (!is_stuck(c, x->holder->claimant))/if (0 \&\& !is_stuck(c, x->holder->claimant))/'
 mutant 'a circle though there is room'         core_deadlock.c 's/ \&\&$/ || /; s/size >= size_limit(c);/true;/'
 mutant 'blind to a slot that is gone'          core.c 's/e->kind == EVENT_CLOSED || e->kind == EVENT_RESIZE/e->kind == EVENT_RESIZE/'
 mutant 'blind to a smaller max'                core.c 's/ || e->kind == EVENT_RESIZE || / || /'

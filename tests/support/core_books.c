@@ -1,6 +1,7 @@
 /* core_books.c: what the core does, judged step by step from outside. */
 #include "core_books.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,8 +169,10 @@ static void begin_step(books *b, uint64_t now_ns)
 /* Claimants are counted by the core for the callers to read. */
 static void judge_claimant(books *b, const waiter *w)
 {
-    if (w && w->claimant)
-        want(b, w->claimant->waiting == waiting_of(b, w->claimant),
+    const kin *f = w ? (const kin *)w->claimant : NULL;
+
+    if (f)
+        want(b, f->claimant.waiting == waiting_of(b, &f->claimant) + f->elsewhere,
              "the waiters of a claimant are counted");
 }
 

@@ -24,6 +24,12 @@ typedef struct client {
     uint32_t takes; /* so far */
 } client;
 
+/* A claimant of clients. Some of its strands may wait for a connection of another pool. */
+typedef struct kin {
+    claimant claimant; /* first, so that a claimant is its kin */
+    uint32_t elsewhere;
+} kin;
+
 /* One slot of the core, as the shell sees it. */
 typedef struct session {
     connection_state state;

@@ -41,10 +41,11 @@ static uint64_t some_deadline(world *s)
 bool client_take(world *s, client *who, uint64_t deadline_ns, bool urgent)
 {
     uint32_t lane = (uint32_t)pick(s, 0, s->books.options.lanes - 1);
+    kin *f = role_of(s, who)->family;
 
     who->waiter = (waiter){.lane = lane,
                            .deadline_ns = deadline_ns,
-                           .claimant = role_of(s, who)->family,
+                           .claimant = f ? &f->claimant : NULL,
                            .urgent = urgent};
     return step(s, (event){.kind = EVENT_TAKE, .waiter = &who->waiter});
 }
@@ -75,11 +76,10 @@ void client_granted(world *s, client *who)
 }
 
 /* A strand of a family has come to its end. */
-static void strand_ends(world *s, role *r)
+static void strand_ends(world *s, kin *f)
 {
-    r->family->strands--;
+    f->claimant.strands--;
     s->strands_fell = true;
-    *r = (role){0};
 }
 
 /* This client is done with its take: who waited for that goes on, and gives all back. */
@@ -94,7 +94,8 @@ static void take_done(world *s, client *who)
         plan_release(s, r->outer - 1, true);
         *r = (role){0};
     } else {
-        strand_ends(s, r);
+        strand_ends(s, r->family);
+        *r = (role){0};
     }
 }
 
@@ -104,11 +105,11 @@ void client_refused(world *s, client *who)
 }
 
 /* The families of which nothing is left can be had anew. */
-static claimant *new_family(world *s, uint32_t strands)
+static kin *new_family(world *s)
 {
     for (uint32_t i = 0; i < s->clients; i++)
-        if (s->families[i].strands == 0) {
-            s->families[i] = (claimant){.strands = strands};
+        if (s->families[i].claimant.strands == 0) {
+            s->families[i] = (kin){.claimant.strands = 1};
             return &s->families[i];
         }
     return NULL;
@@ -126,18 +127,38 @@ static bool first_take(world *s, client *who)
     return !s->books.wrong;
 }
 
+static void waits_elsewhere(world *s, kin *f)
+{
+    f->claimant.strands++;
+    f->claimant.waiting++;
+    f->elsewhere++;
+    plan(s, pick(s, 0, s->patience_ns),
+         (chore){.kind = CHORE_ELSEWHERE, .subject = (uint32_t)(f - s->families)});
+}
+
+void do_elsewhere(world *s, const chore *c)
+{
+    kin *f = &s->families[c->subject];
+
+    f->elsewhere--;
+    f->claimant.waiting--;
+    strand_ends(s, f);
+}
+
 /* One or two tasks that wait for each other's end. */
 static bool family_takes(world *s)
 {
     client *first = client_away(s), *second = NULL;
+    kin *f = first ? new_family(s) : NULL;
 
-    if (!first)
+    if (!f)
         return true;
-    claimant *family = new_family(s, 1);
-    role_of(s, first)->family = family;
-    if (family && percent(s, 40) && (second = client_away(s))) {
-        family->strands = 2;
-        role_of(s, second)->family = family;
+    role_of(s, first)->family = f;
+    if (percent(s, 40) && (second = client_away(s))) {
+        f->claimant.strands++;
+        role_of(s, second)->family = f;
+    } else if (percent(s, 30)) {
+        waits_elsewhere(s, f);
     }
     return first_take(s, first) && (!second || first_take(s, second));
 }

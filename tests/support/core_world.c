@@ -269,6 +269,7 @@ static bool do_chore(world *s, const chore *c)
     case CHORE_EVICT: return do_evict(s);
     case CHORE_SERVER: do_server(s, c); return true;
     case CHORE_ROOM: do_room(s, c); return true;
+    case CHORE_ELSEWHERE: do_elsewhere(s, c); return true;
     case CHORE_TICK: return step(s, (event){.kind = EVENT_TICK});
     }
     return false;

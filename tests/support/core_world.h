@@ -27,7 +27,8 @@ typedef enum chore_kind {
     CHORE_RESIZE,
     CHORE_PAUSE, /* or resume */
     CHORE_EVICT,
-    CHORE_TICK, /* that nobody asked for */
+    CHORE_ELSEWHERE, /* family: its strand that waits for another pool need no longer */
+    CHORE_TICK,      /* that nobody asked for */
 } chore_kind;
 
 typedef struct chore {
@@ -40,7 +41,7 @@ typedef struct chore {
 
 /* What a client is to others: strands of one claimant, and leases taken while holding one. */
 typedef struct role {
-    claimant *family;      /* NULL: takes one lease and waits for nobody while it holds it */
+    kin *family;           /* NULL: takes one lease and waits for nobody while it holds it */
     uint32_t outer, depth; /* the client (+ 1) that waits for this one; 0: none */
     bool inner;            /* one that this one waits for */
 } role;
@@ -54,7 +55,7 @@ typedef struct world {
 
     uint32_t clients;
     role roles[BOOKS_CLIENTS];
-    claimant families[BOOKS_CLIENTS];
+    kin families[BOOKS_CLIENTS];
     bool strands_fell; /* and the core does not know yet */
     uint32_t takes_left;
     uint64_t gap_ns, hold_ns, patience_ns;
@@ -96,6 +97,7 @@ bool client_take(world *s, client *who, uint64_t deadline_ns, bool urgent);
 void client_granted(world *s, client *who);
 void client_refused(world *s, client *who);
 bool do_take(world *s);
+void do_elsewhere(world *s, const chore *c);
 bool do_cancel(world *s, const chore *c);
 bool do_release(world *s, const chore *c);
 
