@@ -164,6 +164,11 @@ static void page(weir_request *req, const query_set *set)
             prose(out, q->description);
             buffer_text(out, "</p>\n");
         }
+        if (q->pool_index > 0) {
+            buffer_text(out, "<p>Runs on the pool <code>");
+            html(out, q->pool);
+            buffer_text(out, "</code>.</p>\n");
+        }
         curl(out, q, host && *host ? host : "localhost");
         tell_params(out, q);
     }

@@ -17,7 +17,7 @@ typedef struct repeat {
 } repeat;
 
 static repeat repeats[WEIR_EVENT_COUNT];
-static repeat refused_requests; /* 503 */
+static repeat refused_requests, unknown_operators; /* 503, 401 */
 
 /* Kinds that come by the thousand when the database is away or the pool is short. */
 static bool may_flood(weir_event_kind kind)
@@ -114,9 +114,10 @@ void events_log_pool(void *arg, const weir_event *event)
              sizeof fields / sizeof *fields);
 }
 
+/* One who tries tokens is worth a line, too. */
 static weir_level request_level(int status)
 {
-    if (status >= 500)
+    if (status >= 500 || status == 401)
         return WEIR_WARN;
     return status == 499 ? WEIR_INFO : WEIR_DEBUG;
 }
@@ -126,7 +127,10 @@ void events_log_request(void *arg, const weir_request_record *record)
     weir_level level = request_level(record->status);
     uint64_t left_out = 0;
     (void)arg;
-    if (!log_wants(level) || (record->status == 503 && !is_due(&refused_requests, &left_out)))
+    repeat *flood = record->status == 503   ? &refused_requests
+                    : record->status == 401 ? &unknown_operators
+                                            : NULL;
+    if (!log_wants(level) || (flood && !is_due(flood, &left_out)))
         return;
     const char *message = record->message;
     if (!text_or_null(message))

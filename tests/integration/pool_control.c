@@ -113,6 +113,7 @@ static void a_wrong_or_missing_token_is_401_with_a_challenge(void **state)
         }
     }
     assert_false(is_paused());
+    assert_true(weir_events(weir, "http.request") > 0); /* is told in the log */
     assert_int_equal(weir_events(weir, "service.draining"), 0);
     fails_with("GET", "/pool/pause", NULL, 405, "method_not_allowed");
     http_reply r = post_as("another-one", "/pool/resume");

@@ -77,6 +77,9 @@ static void each_query_runs_on_the_pool_it_names(void **state)
     assert_string_equal(json_string_value(member(&r, "pool", "name")), "reports");
     assert_int_equal(json_integer_value(member(&r, "pool", "max")), 3);
     http_reply_free(&r);
+    r = get("/");
+    assert_non_null(strstr(r.body, "Runs on the pool <code>reports</code>."));
+    http_reply_free(&r);
     const char *const asks[] = {"Accept: application/json", NULL};
     r = http_send(client, "GET", "/", NULL, asks);
     const json_t *there = json_array_get(json_object_get(r.json, "queries"), 1);

@@ -162,9 +162,10 @@ static void many_refusals_cost_few_lines(void **state)
         refused += r.status == 503;
         http_reply_free(&r);
     }
-    assert_true(refused > 20);
-    assert_in_range(weir_events(weir, "http.request"), 1, 12);
-    assert_in_range(weir_events(weir, "lease.refused"), 1, 12);
+    assert_true(refused > 30);
+    int most = 5 * (int)(now() - began + 3); /* five in each second that was begun */
+    assert_in_range(weir_events(weir, "http.request"), 1, most);
+    assert_in_range(weir_events(weir, "lease.refused"), 1, most);
     answered(0);
     answered(1);
     nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* the next second: what was left out */

@@ -300,6 +300,27 @@ static void a_password_is_never_in_the_log(void **state)
     assert_non_null(strstr(weir_output(weir), "password=***"));
 }
 
+static void what_is_to_run_on_connect_runs_before_any_query(void **state)
+{
+    (void)state;
+    query_file("greeting.sql", "select current_setting('app.greeting') as greeting\n");
+    serve_ready((const char *const[]){"--on-connect",
+                                      "set app.greeting = 'hello'; set work_mem = '8MB'",
+                                      "--host-order", "random", NULL});
+    http_client *client = http_open(weir_port(weir));
+    http_reply reply = http_get(client, "/q/greeting");
+    assert_non_null(strstr(reply.body, "[{\"greeting\":\"hello\"}]"));
+    http_reply_free(&reply);
+    http_close(client);
+    weir_stop(weir);
+
+    serve((const char *const[]){"--on-connect", "set nonsense", NULL});
+    json_t *waiting = weir_await_event(weir, "service.waiting", 1, 20);
+    const char *reason = json_string_value(json_object_get(waiting, "reason"));
+    assert_true(reason && strstr(reason, "syntax error"));
+    json_decref(waiting);
+}
+
 /* ---- Reload ---- */
 
 static void sighup_takes_new_queries(void **state)
@@ -621,6 +642,7 @@ int main(void)
         test(what_cannot_be_served_is_said_in_one_line),
         test(check_tells_what_would_be_served),
         test(a_password_is_never_in_the_log),
+        test(what_is_to_run_on_connect_runs_before_any_query),
         test(sighup_takes_new_queries),
         test(sighup_with_a_wrong_file_changes_nothing),
         test(sigterm_lets_a_running_request_finish),
