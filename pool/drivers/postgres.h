@@ -161,6 +161,7 @@ typedef struct session {
     activity activity;
     resolution *resolution; /* while names are looked up */
     route *route;           /* while it is dialled */
+    bool found_full;        /* one of the servers, in this dial */
     canceller *canceller;
     flight flight;
     statements statements;
@@ -172,7 +173,7 @@ typedef struct session {
     bool retried;    /* the operation, with its statement prepared anew */
     bool dirty;      /* session state may have been changed */
     bool greeting_prepares; /* on_connect makes statements: none may be left when it runs again */
-    bool asked_again; /* how far it is behind */
+    bool asked_again;       /* how far it is behind */
     bool demoted;           /* cannot be written to any more, which is what it is for */
     bool statements_stale;  /* somebody closed or made statements beside us */
     bool settling;          /* the pool waits for the quarantine's end */
@@ -227,7 +228,7 @@ void lookup_abandon(session *s);
 
 /* Then connection_up or connection_down. */
 void dial_begin(session *s);
-/* A dial that is not through is taken to have timed out. */
+/* It is through, or is not to go on. */
 void dial_abandon(session *s);
 /* The flight of ACTIVITY_GREET or ACTIVITY_MEASURE is over. Reports. */
 void dial_answer(session *s);

@@ -9,15 +9,32 @@ static void give_up(session *s, const char *why)
     connection_down(s->c, WEIR_RETIRE_CONNECT_FAILED);
 }
 
+static void start_over(session *s);
+
+/* The server of one address had no room. libpq stops there, though those of others may have. */
+static void note_full(session *s)
+{
+    if (!s->found_full)
+        error_of_dial(&s->c->error, PQerrorMessage(s->pg));
+    s->found_full = true;
+}
+
 static void fail(session *s)
 {
     weir_error *e = &s->c->error, before = *e;
     const char *text = s->pg ? PQerrorMessage(s->pg) : "out of memory";
-    error_of_dial(e, text);
-    if (before.code) /* why an address that did answer was passed over */
-        text_copy(e->detail, sizeof e->detail, before.message);
-    connection_down(s->c,
-                    error_says_full(text) ? WEIR_RETIRE_SERVER_FULL : WEIR_RETIRE_CONNECT_FAILED);
+    if (error_says_full(text)) {
+        note_full(s);
+        if (route_pass_over(s->route, s->pg)) {
+            start_over(s);
+            return;
+        }
+    } else if (!s->found_full) {
+        error_of_dial(e, text);
+        if (before.code) /* why an address that did answer was passed over */
+            text_copy(e->detail, sizeof e->detail, before.message);
+    }
+    connection_down(s->c, s->found_full ? WEIR_RETIRE_SERVER_FULL : WEIR_RETIRE_CONNECT_FAILED);
 }
 
 static void on_notice(void *arg, const PGresult *result)
@@ -140,6 +157,20 @@ static void start(session *s)
     host_lists_free(&lists);
 }
 
+/* Back to where it was before libpq began, but for the route. */
+static void start_over(session *s)
+{
+    watch_close(s->watch);
+    s->watch = NULL;
+    canceller_leave(s->canceller, false);
+    s->canceller = NULL;
+    PQfinish(s->pg);
+    s->pg = NULL;
+    s->greeting_prepares = false;
+    s->mode = MODE_UNKNOWN;
+    start(s);
+}
+
 static void looked_up(session *s, route *found)
 {
     s->route = found;
@@ -159,7 +190,8 @@ void dial_begin(session *s)
 
 void dial_abandon(session *s)
 {
-    if (s->activity == ACTIVITY_DIAL && s->watch)
+    bool timed_out = s->c->retiring == WEIR_RETIRE_CONNECT_TIMEOUT;
+    if (timed_out && s->activity == ACTIVITY_DIAL && s->watch)
         route_hung(s->route, s->options, s->pg);
     lookup_abandon(s);
     route_free(s->route);
@@ -195,20 +227,6 @@ static void greeted(session *s)
     }
     memset(&s->c->error, 0, sizeof s->c->error);
     measure(s);
-}
-
-/* Back to where it was before libpq began, but for the route. */
-static void start_over(session *s)
-{
-    watch_close(s->watch);
-    s->watch = NULL;
-    canceller_leave(s->canceller, false);
-    s->canceller = NULL;
-    PQfinish(s->pg);
-    s->pg = NULL;
-    s->greeting_prepares = false;
-    s->mode = MODE_UNKNOWN;
-    start(s);
 }
 
 static void measured(session *s)

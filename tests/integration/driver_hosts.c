@@ -33,9 +33,12 @@ static int stop_servers(void **state)
 
 static void assert_no_backend_is_left(postgres_server *s)
 {
-    for (int i = 0; i < 500 && postgres_backends(s) > 0; i++)
+    int left = postgres_backends(s);
+    for (int i = 0; i < 500 && left > 0; i++) {
         usleep(10000);
-    assert_int_equal(postgres_backends(s), 0);
+        left = postgres_backends(s);
+    }
+    assert_int_equal(left, 0);
 }
 
 /* Which of the servers that port is; -1: none. */
@@ -135,6 +138,42 @@ static void a_host_found_silent_is_tried_last_from_then_on(void **state)
     close(fd);
 }
 
+static void await_dials(const world *w, uint32_t count)
+{
+    for (int i = 0; i < 2000 && w->events[WEIR_CONNECTION_DIALING] < count; i++)
+        weir_sleep(WEIR_MS(1));
+}
+
+/* Of two dials one is too many for a moment. */
+static int shrinks_and_grows(world *w)
+{
+    await_dials(w, 2);
+    weir_sleep(WEIR_MS(20));
+    w->r[0] = weir_pool_resize(w->pool, 1, 1);
+    weir_sleep(WEIR_MS(20));
+    w->r[1] = weir_pool_resize(w->pool, 2, 2);
+    await_dials(w, 3);
+    weir_sleep(WEIR_MS(50));
+    w->number[0] = w->events[WEIR_CONNECTION_OPENED];
+    return 0;
+}
+
+static void a_dial_given_up_for_another_reason_does_not_make_its_host_silent(void **state)
+{
+    uint16_t silent;
+    int fd = silent_listener(&silent);
+    char conninfo[300];
+    snprintf(conninfo, sizeof conninfo,
+             "host=127.0.0.1,127.0.0.1 port=%u,%u user=postgres dbname=postgres", silent,
+             postgres_port(server));
+    world w = {.options = {.conninfo = conninfo, .max = 2, .min = 2}};
+    play(&w, shrinks_and_grows);
+    close(fd);
+    assert_all_well(&w, 0, 1);
+    assert_int_equal(w.events[WEIR_CONNECTION_DIALING], 3);
+    assert_int_equal(w.number[0], 0); /* the third one waits there, too */
+}
+
 /* ---- No room ---- */
 
 /* Takes all the room a server has. Returns how many there were. */
@@ -177,6 +216,42 @@ static void a_server_without_room_is_told_from_one_that_fails(void **state)
     assert_true(w.failed[WEIR_RETIRE_SERVER_FULL] >= 1);
     assert_int_equal(w.failed[WEIR_RETIRE_CONNECT_FAILED], 0);
     assert_all_well(&w, 2, 2);
+}
+
+/* The first server has no room; what is behind it? */
+static int goes_elsewhere(world *w)
+{
+    PGconn *clients[40];
+    int count = fill_up(clients, 40);
+    if (w->options.min > 0)
+        first_dial(w);
+    else
+        w->r[2] = take_and_ask(w, 0, "select current_setting('port')");
+    for (int i = 0; i < count; i++)
+        PQfinish(clients[i]);
+    return w->r[2];
+}
+
+static void where_one_server_is_full_the_next_is_tried(void **state)
+{
+    char conninfo[300];
+    snprintf(conninfo, sizeof conninfo,
+             "host=127.0.0.1,127.0.0.1 port=%u,%u user=postgres dbname=postgres",
+             postgres_port(servers[0]), postgres_port(servers[1]));
+    world has_room = {.options = {.conninfo = conninfo, .max = 1}};
+    play(&has_room, goes_elsewhere);
+    assert_all_well(&has_room, 0, 0);
+    assert_int_equal(server_of(has_room.text[0]), 1);
+    assert_int_equal(has_room.events[WEIR_CONNECTION_FAILED], 0);
+
+    snprintf(conninfo, sizeof conninfo,
+             "host=127.0.0.1,127.0.0.1 port=%u,1 user=postgres dbname=postgres",
+             postgres_port(servers[0]));
+    world is_dead = {.options = {.conninfo = conninfo, .min = 1}};
+    play(&is_dead, goes_elsewhere);
+    assert_string_equal(is_dead.error[0].sqlstate, "53300");
+    assert_true(is_dead.failed[WEIR_RETIRE_SERVER_FULL] >= 1);
+    assert_int_equal(is_dead.failed[WEIR_RETIRE_CONNECT_FAILED], 0);
 }
 
 /* ---- Read-only ---- */
@@ -259,7 +334,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_are_tried_in_order_or_all_at_random),
         cmocka_unit_test(a_host_found_silent_is_tried_last_from_then_on),
+        cmocka_unit_test(a_dial_given_up_for_another_reason_does_not_make_its_host_silent),
         cmocka_unit_test(a_server_without_room_is_told_from_one_that_fails),
+        cmocka_unit_test(where_one_server_is_full_the_next_is_tried),
         cmocka_unit_test(a_server_that_takes_no_writes_any_more_is_left),
         cmocka_unit_test(a_write_its_user_forbade_does_not_end_the_connection),
     };
