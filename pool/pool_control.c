@@ -101,13 +101,7 @@ static void pausing_ends(weir_job *job)
 {
     pausing *p = weir_container(job, pausing, pauser.job);
     p->answered = true;
-    if (p->waiting)
-        wait_end(p->waiting, p->pauser.error);
-}
-
-static void pausing_cut(weir_wait *wait)
-{
-    weir_container(wait, pausing, wait)->waiting = NULL;
+    wait_end(p->waiting, p->pauser.error);
 }
 
 static bool withdraw(weir_pool *pool, pauser *p)
@@ -122,14 +116,13 @@ static bool withdraw(weir_pool *pool, pauser *p)
 
 int weir_pool_pause(weir_pool *pool)
 {
-    pausing p = {.pauser.job.run = pausing_ends, .wait.abandon = pausing_cut};
+    pausing p = {.pauser.job.run = pausing_ends};
     if (!weir_task_self())
         return WEIR_ENOTASK;
     pool_lane *here = pool_come(pool);
     p.waiting = &p.wait;
     ask_for_rest(pool, &p.pauser);
     int r = task_wait(&p.wait, WEIR_NEVER, NULL);
-    p.waiting = NULL;
     if (!p.answered && !withdraw(pool, &p.pauser)) {
         p.waiting = &p.last;
         task_wait_firmly(&p.last, NULL);

@@ -233,6 +233,9 @@ static int give_a_pause_up(world *w)
     expect(w->stats.paused); /* all the same */
     weir_release(w->held[0]);
     expect(use_soon(w) == WEIR_ETIMEDOUT);
+    expect(weir_spawn(pause_for_too_short, w, &task) == 0);
+    weir_cancel(task); /* and now the answer is there at once */
+    expect(weir_join(task, &r) == 0 && r == WEIR_ECANCELED);
     weir_pool_resume(w->pool);
     expect(use_soon(w) == 0);
     return 0;
