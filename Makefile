@@ -120,6 +120,11 @@ valgrind: ## the tests under Valgrind (KINDS=unit: only those; fewer SCHEDULES t
 	    CFLAGS='-DWEIR_VALGRIND $(CFLAGS)' TEST_SLOWER=20 SCHEDULES=$(or $(SCHEDULES),200) \
 	    TEST_WRAPPER='valgrind -q --error-exitcode=97 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite'
 
+test-failing: ## each call of the system, libuv and libpq fails in turn (`make test` tries a sample)
+	@.ci/deps build run test
+	@$(MAKE) --no-print-directory $(BUILD)/tests/integration/failing_calls
+	@ALL=1 TEST_TIMEOUT=3600 $(RUN_TESTS) $(BUILD)/tests/integration/failing_calls
+
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
@@ -162,7 +167,7 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	    weir.pc.in > $(BUILD)/weir.pc
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
-.PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-chaos asan tsan \
+.PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-failing test-chaos asan tsan \
         valgrind mutants fuzz bench lint format install check chaos compile benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -249,6 +254,9 @@ $(BUILD)/tests/examples/%-shared: tests/examples/%.c $(BUILD)/include/weir.h $(B
 	    $(shell pkg-config --libs libuv) $(TEST_LIBS)
 
 $(BUILD)/tests/integration/examples: $(EXAMPLES)
+
+# Its calls of the system, libuv and libpq can be made to fail.
+$(BUILD)/tests/integration/failing_calls: LDFLAGS_ALL += @tests/support/failing.calls
 
 .SECONDARY: $(call objects,$(TEST_SRC))
 

@@ -44,7 +44,7 @@ static int check_syntax(const char *conninfo, weir_error *why)
     PQconninfoOption *parsed = PQconninfoParse(conninfo, &text);
     if (!parsed)
         explain(why, conninfo, text ? text : "out of memory");
-    int r = parsed ? 0 : WEIR_EINVAL;
+    int r = parsed ? 0 : text ? WEIR_EINVAL : WEIR_ENOMEM;
     PQconninfoFree(parsed);
     PQfreemem(text);
     return r;

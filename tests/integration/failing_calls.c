@@ -1,0 +1,822 @@
+/* failing_calls.c: every call the library makes fails once, and from then on: an error, and never a
+ * crash, a leak or a hang.
+ *
+ * One scenario on a real server goes through all that a pool does. It is run in a process of its
+ * own for each call that is to fail; the parent waits for it with a deadline, so that a hang is
+ * seen too. Of the many calls `make test` tries a sample; ALL=1 (`make test-failing`) tries each,
+ * KIND= and CALL= about that one, and SEED= chooses another sample. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <link.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <uv.h>
+
+#include "../support/expect.h"
+#include "../support/failing.h"
+#include "../support/postgres.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* Seconds that a scenario may take before it counts as hanging, and those that `make test` gives
+ * all of them together. */
+enum { HANG_SECONDS = 30, SAMPLE_SECONDS = 10 };
+
+static postgres_server *server;
+static char conninfo[256], several_hosts[256];
+
+/* What a child has to say; shared with its parent. */
+typedef struct report {
+    failing_record record;
+    char wrong[200]; /* "" when all was well */
+    bool ended;
+} report;
+
+/* So many children at a time: they wait more than they work. */
+enum { CHILDREN = 4 };
+static report *reports; /* one each */
+static report *told;    /* a child's own */
+
+/* ---- libpq's own memory ---- */
+
+/* Whoever provides malloc itself, as the sanitizers and Valgrind do, leaves no place for this. */
+#if defined(__GLIBC__) && !defined(SANITIZED) && !defined(WEIR_VALGRIND)
+#define FAILING_LIBPQ_MEMORY_TOO 1
+
+static uintptr_t libpq_from, libpq_to;
+
+static int find_libpq(struct dl_phdr_info *object, size_t size, void *arg)
+{
+    (void)size;
+    (void)arg;
+    if (!strstr(object->dlpi_name, "/libpq."))
+        return 0;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X))
+            continue;
+        libpq_from = object->dlpi_addr + part->p_vaddr;
+        libpq_to = libpq_from + part->p_memsz;
+    }
+    return 1;
+}
+
+static bool fails_in_libpq(void *caller)
+{
+    uintptr_t at = (uintptr_t)caller;
+    if (at < libpq_from || at >= libpq_to ||
+        !failing_call(FAILING_LIBPQ_MEMORY, "malloc in libpq", caller))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
+WEIR_PUBLIC void *malloc(size_t size)
+{
+    return fails_in_libpq(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+}
+
+WEIR_PUBLIC void *calloc(size_t count, size_t size)
+{
+    return fails_in_libpq(__builtin_return_address(0)) ? NULL : __libc_calloc(count, size);
+}
+
+WEIR_PUBLIC void *realloc(void *memory, size_t size)
+{
+    return fails_in_libpq(__builtin_return_address(0)) ? NULL : __libc_realloc(memory, size);
+}
+
+WEIR_PUBLIC char *strdup(const char *text)
+{
+    if (fails_in_libpq(__builtin_return_address(0)))
+        return NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = __libc_malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+#endif
+
+/* ---- The scenario ---- */
+
+typedef struct scene {
+    weir_runtime *runtime;
+    weir_pool *pool;
+    atomic_int outside; /* lane 1's part has not ended */
+} scene;
+
+static bool has_failed(void)
+{
+    return atomic_load(&told->record.fired) > 0;
+}
+
+static bool lasts; /* calls go on failing: nothing need ever go well again */
+
+/* Once calls go on failing, waiting is of no use; who waits when they begin to should not for long.
+ */
+static uint64_t patience(void)
+{
+    if (!lasts)
+        return WEIR_S(3);
+    return has_failed() ? WEIR_MS(5) : WEIR_MS(300);
+}
+
+/* Before a call has failed everything ends as it should; afterwards, so or with an error. */
+static bool is_fine(int end, int wanted)
+{
+    if (end == wanted)
+        return true;
+    return end < 0 && end > -64 && (has_failed() || (lasts && end == WEIR_ETIMEDOUT));
+}
+
+#define expect_end(got, wanted) expect(is_fine((got), (wanted)))
+
+#define SQL(name, text, ...) static const weir_statement name = {.sql = text, __VA_ARGS__}
+SQL(echo, "select $1::text", .name = "echo");
+SQL(echo_late, "select $1::text from pg_sleep(0.003)");
+SQL(echo_read_only, "select $1::text, 'read only'", .read_only = true);
+SQL(echo_adhoc, "select $1::text", .adhoc = true);
+SQL(divide, "select 1 / $1::int");
+SQL(begin, "begin");
+SQL(notice, "do $$ begin raise notice 'listen'; end $$", .adhoc = true);
+SQL(nap, "select pg_sleep(20)");
+
+static int ask_on(weir_lease *lease, const weir_statement *statement)
+{
+    static atomic_uint serial;
+    char token[32];
+    const char *values[] = {token};
+    snprintf(token, sizeof token, "token %u", atomic_fetch_add(&serial, 1));
+    weir_scoped_result weir_result *result = NULL;
+    int r = weir_query(lease, statement, &(weir_params){1, values}, &result);
+    if (r < 0)
+        return r;
+    expect(weir_result_rows(result) == 1);
+    expect(weir_result_rows(result) != 1 || strcmp(weir_result_value(result, 0, 0), token) == 0);
+    return 0;
+}
+
+static int ask(scene *s, const weir_statement *statement)
+{
+    weir_scoped_timeout(limit, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(s->pool, NULL, &lease);
+    return r < 0 ? r : ask_on(lease, statement);
+}
+
+static int run(scene *s, const weir_statement *statement, const weir_params *params)
+{
+    weir_scoped_timeout(limit, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(s->pool, NULL, &lease);
+    return r < 0 ? r : weir_query(lease, statement, params, NULL);
+}
+
+static int ask_late(void *arg)
+{
+    return ask(arg, &echo_late);
+}
+
+/* More takers than connections: one waits. */
+static void ask_in_a_group(scene *s)
+{
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    int spawned = 0;
+    for (int i = 0; i < 3 && spawned == 0; i++)
+        spawned = weir_group_spawn(&group, ask_late, s);
+    int r = weir_group_wait(&group);
+    expect_end(spawned < 0 ? spawned : r, 0);
+}
+
+static void describe(scene *s)
+{
+    weir_scoped_timeout(limit, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    weir_scoped_result weir_result *result = NULL;
+    int r = weir_acquire(s->pool, NULL, &lease);
+    if (r == 0)
+        r = weir_describe(lease, &divide, &result);
+    expect_end(r, 0);
+    expect(r < 0 || weir_result_parameters(result) == 1);
+}
+
+static void leave_a_transaction_open(scene *s)
+{
+    weir_scoped_timeout(limit, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(s->pool, NULL, &lease);
+    if (r == 0)
+        r = weir_query(lease, &begin, NULL, NULL);
+    if (r == 0)
+        r = ask_on(lease, &echo);
+    expect_end(r, 0);
+}
+
+static void run_out_of_time(scene *s)
+{
+    weir_scoped_timeout(most, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(s->pool, NULL, &lease);
+    if (r == 0) {
+        weir_scoped_timeout(little, WEIR_MS(10));
+        r = weir_query(lease, &nap, NULL, NULL);
+        expect(r < 0);
+    }
+    expect_end(r, WEIR_ETIMEDOUT);
+}
+
+static int take_a_nap(void *arg)
+{
+    return run(arg, &nap, NULL);
+}
+
+static void call_it_off(scene *s)
+{
+    weir_task *task = NULL;
+    int result = 0, r = weir_spawn(take_a_nap, s, &task);
+    if (r == 0) {
+        weir_sleep(WEIR_MS(10));
+        weir_cancel(task);
+        expect(weir_join(task, &result) == 0);
+        expect(result < 0);
+    }
+    expect_end(r < 0 ? r : result, WEIR_ECANCELED);
+}
+
+static void block(void *arg)
+{
+    *(int *)arg = 1;
+}
+
+static void use_the_rest(void)
+{
+    static int freed;
+    int worked = 0;
+    expect_end(weir_work(block, &worked), 0);
+    expect_end(weir_defer(block, &freed), 0);
+}
+
+/* ---- By callbacks ---- */
+
+typedef struct caller {
+    weir_lease *lease;
+    weir_params params;
+    int outcome;
+    bool over;
+} caller;
+
+static void answered(void *arg, int error, weir_result *result)
+{
+    caller *c = arg;
+    c->outcome = error;
+    weir_result_free(result);
+    weir_release(c->lease);
+    c->over = true;
+}
+
+static void granted(void *arg, int error, weir_lease *lease)
+{
+    caller *c = arg;
+    c->lease = lease;
+    if (error == 0)
+        error = weir_query_cb(lease, &echo, &c->params, weir_after(patience()), answered, c);
+    else
+        lease = NULL;
+    if (error == 0)
+        return;
+    weir_release(lease);
+    c->outcome = error;
+    c->over = true;
+}
+
+static void ask_by_callback(scene *s)
+{
+    static const char *const values[] = {"called"};
+    caller c = {.params = {1, values}};
+    weir_scope scope = {.deadline_ns = weir_after(patience())};
+    int r = weir_acquire_cb(s->pool, &scope, granted, &c, NULL);
+    while (r == 0 && !c.over)
+        weir_sleep(WEIR_MS(1));
+    expect_end(r < 0 ? r : c.outcome, 0);
+}
+
+/* ---- Control, and another pool ---- */
+
+static void control(scene *s)
+{
+    {
+        weir_scoped_timeout(limit, patience());
+        expect_end(weir_pool_pause(s->pool), 0);
+    }
+    {
+        weir_scoped_timeout(little, WEIR_MS(2));
+        weir_scoped_lease weir_lease *lease = NULL;
+        expect(weir_acquire(s->pool, NULL, &lease) < 0); /* paused, or out of memory */
+    }
+    weir_pool_resume(s->pool);
+    weir_pool_evict(s->pool, 0);
+    expect_end(ask(s, &echo), 0);
+    expect_end(weir_pool_resize(s->pool, 3, 1), 0);
+    ask_in_a_group(s);
+    expect_end(weir_pool_resize(s->pool, 1, 0), 0);
+    expect_end(ask(s, &echo), 0);
+    expect_end(weir_pool_resize(s->pool, 2, 0), 0);
+}
+
+static int outstay(weir_pool *pool)
+{
+    weir_scoped_timeout(limit, patience());
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(pool, NULL, &lease);
+    return r < 0 ? r : weir_query(lease, &nap, NULL, NULL);
+}
+
+/* A pool that is opened and closed within a task, over several hosts, and takes a lease back. */
+static void lose_a_lease(void)
+{
+    weir_pool *pool;
+    weir_pool_options options = {.name = "other",
+                                 .conninfo = several_hosts,
+                                 .max = 1,
+                                 .min = 1,
+                                 .random_hosts = true,
+                                 .max_lag_ns = WEIR_S(10),
+                                 .leak_after_ns = WEIR_MS(20),
+                                 .reclaim_leaked = true,
+                                 .connect_timeout_ns = WEIR_S(1),
+                                 .backoff_base_ns = WEIR_MS(1),
+                                 .backoff_max_ns = WEIR_MS(5)};
+    int r = weir_pool_open(NULL, &options, &pool, NULL);
+    expect_end(r, 0);
+    if (r < 0)
+        return;
+    expect_end(outstay(pool), WEIR_ERECLAIMED);
+    expect(weir_pool_close(pool) == 0);
+}
+
+/* ---- All of it ---- */
+
+/* What the other lane does: connections move to and fro. */
+static int other_lane(void *arg)
+{
+    scene *s = arg;
+    for (int i = 0; i < 3; i++)
+        expect_end(ask(s, i == 1 ? &echo_late : &echo), 0);
+    run_out_of_time(s);
+    atomic_store(&s->outside, 0);
+    return 0;
+}
+
+static void go_through_all(scene *s)
+{
+    static const char *const zero[] = {"0"};
+    expect_end(ask(s, &echo), 0);
+    ask_in_a_group(s);
+    expect_end(run(s, &divide, &(weir_params){1, zero}), WEIR_EQUERY);
+    expect_end(ask(s, &echo_read_only), 0);
+    expect_end(ask(s, &echo_adhoc), 0);
+    leave_a_transaction_open(s);
+    expect_end(run(s, &notice, NULL), 0);
+    describe(s);
+    run_out_of_time(s);
+    call_it_off(s);
+    weir_sleep(WEIR_MS(25)); /* idle connections are checked before they are granted */
+    ask_by_callback(s);
+    use_the_rest();
+    control(s);
+    lose_a_lease();
+    for (int i = 0; i < 3; i++)
+        expect_end(ask(s, i == 1 ? &echo : &echo_read_only), 0);
+}
+
+/* One call has failed, and no more do: all is well again. */
+static void expect_recovery(scene *s)
+{
+    int r = -1;
+    for (int i = 0; i < 3 && r < 0; i++)
+        r = ask(s, &echo);
+    expect(r == 0 || lasts);
+}
+
+static int play_inside(void *arg)
+{
+    scene *s = arg;
+    atomic_store(&s->outside, 1);
+    if (weir_spawn_on(weir_runtime_lane(s->runtime, 1), other_lane, s) < 0)
+        atomic_store(&s->outside, 0);
+    go_through_all(s);
+    /* A task without memory for a stack waits for some. */
+    if (lasts)
+        failing_disarm();
+    while (atomic_load(&s->outside))
+        weir_sleep(WEIR_MS(1));
+    expect_recovery(s);
+    weir_pool_stats stats;
+    weir_pool_stats_read(s->pool, &stats);
+    expect(stats.in_use == 0 && stats.granted == stats.released);
+    expect(weir_pool_close(s->pool) == 0);
+    weir_runtime_stop(s->runtime);
+    return 0;
+}
+
+static void pool_closed(void *arg)
+{
+    weir_runtime_stop(arg);
+}
+
+static void play_with_pool(scene *s)
+{
+    if (weir_spawn(play_inside, s, NULL) < 0)
+        weir_pool_close_cb(s->pool, pool_closed, s->runtime);
+    int r = weir_runtime_run(s->runtime);
+    expect_end(r, 0);
+    if (r < 0) { /* a thread could not be started: the next time it can */
+        failing_disarm();
+        expect(weir_runtime_run(s->runtime) == 0);
+    }
+}
+
+static void play(scene *s)
+{
+    int r = weir_runtime_open(&(weir_runtime_options){.lanes = 2}, &s->runtime);
+    expect_end(r, 0);
+    if (r < 0)
+        return;
+    weir_pool_options options = {
+        .conninfo = conninfo,
+        .max = 2,
+        .statements_max = 2,
+        .on_connect = "select 1",
+        .connect_timeout_ns = WEIR_S(1),
+        .validate_after_ns = WEIR_MS(20),
+        .check_timeout_ns = WEIR_MS(500),
+        .cancel_grace_ns = WEIR_MS(500),
+        .backoff_base_ns = WEIR_MS(1),
+        .backoff_max_ns = WEIR_MS(5),
+    };
+    weir_error why;
+    r = weir_pool_open(s->runtime, &options, &s->pool, &why);
+    expect_end(r, 0);
+    /* The options are valid. That it has no memory libpq says in words only. */
+    expect(r != WEIR_EINVAL || strstr(why.message, "memory"));
+    if (r == 0)
+        play_with_pool(s);
+    weir_runtime_close(s->runtime);
+}
+
+/* ---- One process ---- */
+
+/* The number-th call of one function, or from one place. */
+typedef struct call {
+    const void *key;
+    const char *name;
+    unsigned number; /* 0: none */
+} call;
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder && readdir(folder))
+        n++;
+    closedir(folder);
+    return n;
+}
+
+static void expect_nothing_kept(int descriptors)
+{
+    failing_record *r = &told->record;
+    /* A cancel request nobody waits for any more ends by itself. */
+    for (int i = 0; i < 2000 && (atomic_load(&r->memory) || atomic_load(&r->cancels)); i++)
+        usleep(1000);
+    expect(atomic_load(&r->memory) == 0);
+    expect(atomic_load(&r->connections) == 0);
+    expect(atomic_load(&r->results) == 0);
+    expect(atomic_load(&r->cancels) == 0);
+    expect(open_descriptors() == descriptors);
+}
+
+#ifdef SANITIZED
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static void expect_no_leak(void)
+{
+    expect(!__lsan_do_recoverable_leak_check || __lsan_do_recoverable_leak_check() == 0);
+}
+#else
+static void expect_no_leak(void) {}
+#endif
+
+static void child(failing_kind kind, const call *which, bool lasting)
+{
+    signal(SIGABRT, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    /* The threadpool's threads and epoll's descriptors stay for good: before anything is counted.
+     */
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    uv_loop_close(&loop);
+    int descriptors = open_descriptors();
+    static scene s;
+    lasts = lasting;
+    failing_arm(&told->record, kind, which->key, which->number, lasting);
+    play(&s);
+    failing_disarm();
+    expect_nothing_kept(descriptors);
+    expect_no_leak();
+    const char *wrong = atomic_load(&expect_unmet);
+    snprintf(told->wrong, sizeof told->wrong, "%s", wrong ? wrong : "");
+    told->ended = true;
+    _exit(0);
+}
+
+/* ---- Their parent ---- */
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int slower(void)
+{
+    const char *text = getenv("TEST_SLOWER");
+    int n = text ? atoi(text) : 1;
+    return n > 0 ? n : 1;
+}
+
+static const char *const kind_names[] = {
+#define X(kind, name) name,
+    FAILING_KINDS(X)
+#undef X
+};
+
+/* Where the call was made that failed: this process has the same code at the same addresses. */
+static void print_stack(const failing_record *r)
+{
+    char command[1024];
+    int length = snprintf(command, sizeof command, "addr2line -pfse /proc/%d/exe", getpid());
+    Dl_info own;
+    dladdr((void *)(uintptr_t)print_stack, &own);
+    for (int i = 1; i < r->depth; i++)
+        length += snprintf(command + length, sizeof command - (size_t)length, " %#lx",
+                           (unsigned long)((char *)r->stack[i] - (char *)own.dli_fbase - 1));
+    if (r->depth == 0 || system(command) != 0)
+        print_message("(no stack)\n");
+}
+
+/* One child that is running, in the place of its report. */
+typedef struct attempt {
+    pid_t pid; /* 0: none */
+    int fd;    /* readable once it has ended */
+    failing_kind kind;
+    call which;
+    unsigned index;
+    bool lasting, hangs;
+    double until;
+    int status;
+} attempt;
+
+static attempt attempts[CHILDREN];
+
+static void end_all(void)
+{
+    for (int i = 0; i < CHILDREN; i++) {
+        attempt *a = &attempts[i];
+        if (a->pid == 0)
+            continue;
+        kill(a->pid, SIGKILL);
+        waitpid(a->pid, NULL, 0);
+        close(a->fd);
+        a->pid = 0;
+    }
+}
+
+static void expect_well(const attempt *a, const report *its)
+{
+    const failing_record *r = &its->record;
+    if (!a->hangs && a->status == 0 && its->ended && !its->wrong[0])
+        return;
+    end_all();
+    print_message("KIND=%d CALL=%u: %s, %u. call, %s:\n", a->kind, a->index, a->which.name,
+                  a->which.number, a->lasting ? "and all after it" : "once");
+    fflush(stdout);
+    print_stack(r);
+    if (a->hangs)
+        fail_msg("hangs");
+    if (WIFSIGNALED(a->status))
+        fail_msg("dies by signal %d", WTERMSIG(a->status));
+    if (WEXITSTATUS(a->status) != 0 || !its->ended)
+        fail_msg("exits with %d", WEXITSTATUS(a->status));
+    fail_msg("%s (kept: memory %d, connections %d, results %d, cancels %d)", its->wrong,
+             atomic_load(&r->memory), atomic_load(&r->connections), atomic_load(&r->results),
+             atomic_load(&r->cancels));
+}
+
+/* Looks whether it has ended, and ends it when it should have long since. */
+static void look_after(attempt *a)
+{
+    a->hangs = seconds_now() > a->until;
+    if (a->hangs)
+        kill(a->pid, SIGKILL);
+    pid_t ended = waitpid(a->pid, &a->status, a->hangs ? 0 : WNOHANG);
+    if (ended == 0)
+        return;
+    close(a->fd);
+    a->pid = 0;
+    expect_well(a, &reports[a - attempts]);
+}
+
+/* Waits until fewer than `most` are running. */
+static void await_fewer_than(int most)
+{
+    for (;;) {
+        struct pollfd ends[CHILDREN];
+        nfds_t running = 0;
+        for (int i = 0; i < CHILDREN; i++) {
+            if (attempts[i].pid)
+                look_after(&attempts[i]);
+            if (attempts[i].pid)
+                ends[running++] = (struct pollfd){.fd = attempts[i].fd, .events = POLLIN};
+        }
+        if ((int)running < most)
+            return;
+        poll(ends, running, 1000);
+    }
+}
+
+static void try(failing_kind kind, const call *which, unsigned index, bool lasting)
+{
+    await_fewer_than(CHILDREN);
+    attempt *a = attempts;
+    while (a->pid)
+        a++;
+    *a = (attempt){.kind = kind, .which = *which, .index = index, .lasting = lasting};
+    told = &reports[a - attempts];
+    memset(told, 0, sizeof *told);
+    fflush(stdout);
+    fflush(stderr);
+    a->until = seconds_now() + HANG_SECONDS * slower();
+    a->pid = fork();
+    assert_true(a->pid >= 0);
+    if (a->pid == 0)
+        child(kind, which, lasting);
+    a->fd = (int)syscall(SYS_pidfd_open, a->pid, 0);
+    assert_true(a->fd >= 0);
+}
+
+static long number_of(const char *variable, long otherwise)
+{
+    const char *text = getenv(variable);
+    return text && *text ? atol(text) : otherwise;
+}
+
+static unsigned common_divisor(unsigned a, unsigned b)
+{
+    return b ? common_divisor(b, a % b) : a;
+}
+
+/* Which of `count` calls is tried as the n-th: each once, in an order that jumps about. */
+static unsigned nth(unsigned n, unsigned count, unsigned seed)
+{
+    unsigned step = count / 5 * 3 + 1;
+    while (common_divisor(step, count) != 1)
+        step++;
+    return 1 + (unsigned)(((uint64_t)n * step + seed) % count);
+}
+
+/* All calls of a kind that the scenario makes. */
+typedef struct calls {
+    unsigned count;
+    call item[4096];
+} calls;
+
+/* Which of two lanes makes how many, and when, differs a little from run to run: that is why they
+ * are told apart by their names, so that none is left out that is made but seldom. */
+static void list_calls(calls *all, failing_kind kind)
+{
+    static const call none;
+    all->count = 0;
+    try(kind, &none, 0, false);
+    await_fewer_than(1);
+    for (int i = 0; i < FAILING_SITES_MAX; i++) {
+        const failing_site *site = &reports[0].record.sites[i];
+        unsigned made = site->kind == kind ? atomic_load(&site->calls) : 0;
+        for (unsigned n = 1; n <= made; n++) {
+            assert_true(all->count < sizeof all->item / sizeof all->item[0]);
+            all->item[all->count++] = (call){atomic_load(&site->key), site->name, n};
+        }
+    }
+    assert_true(all->count > 0);
+}
+
+static void each_call_fails(failing_kind kind, bool lasting)
+{
+    static calls all;
+    list_calls(&all, kind);
+    long only = number_of("CALL", 0);
+    if (only > 0) {
+        assert_true(only <= (long)all.count);
+        if (number_of("KIND", kind) == (long)kind)
+            try(kind, &all.item[only - 1], (unsigned)only, lasting);
+        await_fewer_than(1);
+        return;
+    }
+    double until = seconds_now() + SAMPLE_SECONDS / 10.0 * slower();
+    unsigned seed = (unsigned)number_of("SEED", 1), tried = 0;
+    while (tried < all.count && (number_of("ALL", 0) || seconds_now() < until)) {
+        unsigned index = nth(tried++, all.count, seed);
+        try(kind, &all.item[index - 1], index, lasting);
+    }
+    await_fewer_than(1);
+    print_message("%s: %u of %u calls, %s\n", kind_names[kind], tried, all.count,
+                  lasting ? "and all after it" : "once");
+}
+
+/* ---- Tests ---- */
+
+#define EACH(kind, name)                                                                           \
+    static void name##_fails_once(void **state)                                                    \
+    {                                                                                              \
+        (void)state;                                                                               \
+        each_call_fails(kind, false);                                                              \
+    }                                                                                              \
+    static void name##_fails_from_then_on(void **state)                                            \
+    {                                                                                              \
+        (void)state;                                                                               \
+        each_call_fails(kind, true);                                                               \
+    }
+
+EACH(FAILING_MEMORY, an_allocation)
+EACH(FAILING_SYSTEM, a_system_call)
+EACH(FAILING_LIBUV, a_libuv_call)
+EACH(FAILING_LIBPQ, a_libpq_call)
+#ifdef FAILING_LIBPQ_MEMORY_TOO
+EACH(FAILING_LIBPQ_MEMORY, an_allocation_inside_libpq)
+#endif
+
+static int start(void **state)
+{
+    (void)state;
+#ifdef FAILING_LIBPQ_MEMORY_TOO
+    dl_iterate_phdr(find_libpq, NULL);
+#endif
+    reports = mmap(NULL, CHILDREN * sizeof *reports, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    server = postgres_start(NULL);
+    /* A name, so that it has to be looked up. */
+    snprintf(conninfo, sizeof conninfo,
+             "host=localhost port=%u dbname=postgres user=postgres sslmode=disable "
+             "gssencmode=disable",
+             postgres_port(server));
+    snprintf(several_hosts, sizeof several_hosts,
+             "host=localhost,127.0.0.1 port=%u dbname=postgres user=postgres sslmode=disable "
+             "gssencmode=disable target_session_attrs=read-write",
+             postgres_port(server));
+    return reports == MAP_FAILED;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    postgres_stop(server);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_allocation_fails_once),
+        cmocka_unit_test(an_allocation_fails_from_then_on),
+        cmocka_unit_test(a_system_call_fails_once),
+        cmocka_unit_test(a_system_call_fails_from_then_on),
+        cmocka_unit_test(a_libuv_call_fails_once),
+        cmocka_unit_test(a_libuv_call_fails_from_then_on),
+        cmocka_unit_test(a_libpq_call_fails_once),
+        cmocka_unit_test(a_libpq_call_fails_from_then_on),
+#ifdef FAILING_LIBPQ_MEMORY_TOO
+        cmocka_unit_test(an_allocation_inside_libpq_fails_once),
+        cmocka_unit_test(an_allocation_inside_libpq_fails_from_then_on),
+#endif
+    };
+    cmocka_set_test_filter(getenv("TEST_FILTER"));
+    return cmocka_run_group_tests_name("failing_calls", tests, start, stop);
+}
