@@ -82,26 +82,17 @@ static void strand_ends(world *s, kin *f)
     s->strands_fell = true;
 }
 
-/* This client is done with its take: who waited for that goes on, and gives all back. */
-static void take_done(world *s, client *who)
+void client_done(world *s, const client *who)
 {
     role *r = role_of(s, who);
 
     if (!r->family)
         return;
-    if (r->outer) {
-        s->roles[r->outer - 1].inner = false;
+    if (r->outer)
         plan_release(s, r->outer - 1, true);
-        *r = (role){0};
-    } else {
+    else
         strand_ends(s, r->family);
-        *r = (role){0};
-    }
-}
-
-void client_refused(world *s, client *who)
-{
-    take_done(s, who);
+    *r = (role){0};
 }
 
 /* The families of which nothing is left can be had anew. */
@@ -115,7 +106,7 @@ static kin *new_family(world *s)
     return NULL;
 }
 
-static bool first_take(world *s, client *who)
+static bool ask(world *s, client *who)
 {
     bool urgent = percent(s, s->urgent_percent);
 
@@ -160,7 +151,7 @@ static bool family_takes(world *s)
     } else if (percent(s, 30)) {
         waits_elsewhere(s, f);
     }
-    return first_take(s, first) && (!second || first_take(s, second));
+    return ask(s, first) && (!second || ask(s, second));
 }
 
 bool do_take(world *s)
@@ -172,7 +163,7 @@ bool do_take(world *s)
     if (percent(s, s->family_percent))
         return family_takes(s);
     client *who = client_away(s);
-    return !who || first_take(s, who);
+    return !who || ask(s, who);
 }
 
 bool do_cancel(world *s, const chore *c)
@@ -184,17 +175,17 @@ bool do_cancel(world *s, const chore *c)
     return step(s, (event){.kind = EVENT_CANCEL, .waiter = &who->waiter});
 }
 
-static bool takes_one_more(world *s, client *who)
+/* Who is to take a further lease for the strand of `who`, if it wants one. */
+static client *one_more(world *s, const client *who)
 {
     role *r = role_of(s, who);
     client *inner = client_away(s);
 
     if (!r->family || !inner || r->depth + 1 >= DEPTH_MAX || !s->faults)
-        return false;
+        return NULL;
     *role_of(s, inner) =
         (role){.family = r->family, .outer = number(s, who) + 1, .depth = r->depth + 1};
-    r->inner = true;
-    return true;
+    return inner;
 }
 
 static event some_release(world *s, client *who)
@@ -214,18 +205,13 @@ bool do_release(world *s, const chore *c)
 {
     client *who = &s->books.clients[c->subject], *inner = NULL;
     uint32_t connection = who->waiter.connection;
-    role *r = role_of(s, who);
 
-    if (!c->well && r->family && percent(s, 50) && takes_one_more(s, who)) {
-        for (uint32_t i = 0; i < s->clients && !inner; i++)
-            if (s->roles[i].outer == c->subject + 1)
-                inner = &s->books.clients[i];
-        return first_take(s, inner);
-    }
+    if (!c->well && percent(s, 50) && (inner = one_more(s, who)))
+        return ask(s, inner);
     if (!step(s, some_release(s, who)))
         return false;
     if (s->books.sessions[connection].state == CONNECTION_IDLE)
         plan_loss(s, connection);
-    take_done(s, who);
+    client_done(s, who);
     return true;
 }

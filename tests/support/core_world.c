@@ -138,7 +138,7 @@ static void carry_out_effects(world *s)
                  (chore){.kind = CHORE_CLOSED, .subject = f->connection});
             break;
         case EFFECT_GRANT: client_granted(s, (client *)f->waiter); break;
-        case EFFECT_REFUSE: client_refused(s, (client *)f->waiter); break;
+        case EFFECT_REFUSE: client_done(s, (client *)f->waiter); break;
         case EFFECT_PAUSED:
         case EFFECT_LEAKED:
         case EFFECT_DRAINED: break;

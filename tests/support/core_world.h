@@ -41,9 +41,9 @@ typedef struct chore {
 
 /* What a client is to others: strands of one claimant, and leases taken while holding one. */
 typedef struct role {
-    kin *family;           /* NULL: takes one lease and waits for nobody while it holds it */
-    uint32_t outer, depth; /* the client (+ 1) that waits for this one; 0: none */
-    bool inner;            /* one that this one waits for */
+    kin *family;    /* NULL: takes one lease and waits for nobody while it holds it */
+    uint32_t outer; /* the client (+ 1) that waits for this one; 0: none */
+    uint32_t depth; /* leases that the strand held before this one */
 } role;
 
 typedef struct world {
@@ -95,7 +95,8 @@ void plan_loss(world *s, uint32_t connection);
 client *client_away(world *s);
 bool client_take(world *s, client *who, uint64_t deadline_ns, bool urgent);
 void client_granted(world *s, client *who);
-void client_refused(world *s, client *who);
+/* Is done with its take: who waited for that goes on, and gives all back. */
+void client_done(world *s, const client *who);
 bool do_take(world *s);
 void do_elsewhere(world *s, const chore *c);
 bool do_cancel(world *s, const chore *c);
