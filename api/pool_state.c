@@ -20,7 +20,10 @@ static void milliseconds(buffer *out, const char *name, uint64_t ns)
     buffer_char(out, ',');
     buffer_json_text(out, name);
     buffer_char(out, ':');
-    buffer_ms(out, ns);
+    if (ns == WEIR_NEVER)
+        buffer_text(out, "null");
+    else
+        buffer_ms(out, ns);
 }
 
 static void text(buffer *out, const char *name, const char *value)
@@ -167,8 +170,7 @@ static void tell_waiters(buffer *out, weir_pool *pool)
         buffer_text(out, i ? ",{\"label\":" : "{\"label\":");
         buffer_json_text(out, waiters[i].label);
         milliseconds(out, "waited_ms", waiters[i].waited_ns);
-        if (waiters[i].left_ns != WEIR_NEVER)
-            milliseconds(out, "left_ms", waiters[i].left_ns);
+        milliseconds(out, "left_ms", waiters[i].left_ns);
         truth(out, "urgent", waiters[i].urgent);
         text(out, "request_id", waiters[i].trace_id);
         number(out, "lane", waiters[i].lane);
