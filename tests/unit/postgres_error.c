@@ -128,6 +128,17 @@ static void a_context_names_the_parameter_that_could_not_be_read(void **state)
         assert_int_equal(error_parameter(cases[i].context), cases[i].parameter);
 }
 
+static void a_server_without_room_is_known_by_its_state_alone(void **state)
+{
+    assert_true(
+        error_says_full("connection to server on socket \"/x\" failed: FATAL:  53300: sorry"));
+    assert_true(error_says_full("server a failed: FATAL:  57P03: starting up\nLOCATION:  a, b.c:1\n"
+                                "server b failed: FATAL:  53300: too many connections for role"));
+    assert_false(error_says_full("server a failed: FATAL:  53400: a limit"));
+    assert_false(error_says_full("server 53300 failed: Connection refused"));
+    assert_false(error_says_full("out of memory"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +146,7 @@ int main(void)
         cmocka_unit_test(the_severity_may_be_in_any_language),
         cmocka_unit_test(a_message_of_libpq_itself_becomes_one_line),
         cmocka_unit_test(what_only_looks_like_a_state_is_none),
+        cmocka_unit_test(a_server_without_room_is_known_by_its_state_alone),
         cmocka_unit_test(a_context_names_the_parameter_that_could_not_be_read),
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(races_and_outages_are_worth_another_try),

@@ -85,6 +85,45 @@ static void the_environment_fills_what_the_string_leaves_out(void **state)
     server_options_free(o);
 }
 
+static void only_what_asks_for_it_wants_a_primary_or_writes(void **state)
+{
+    static const struct {
+        const char *attributes;
+        bool primary, writes;
+    } cases[] = {
+        {"read-write", true, true},       {"primary", true, false},  {"any", false, false},
+        {"prefer-standby", false, false}, {"standby", false, false}, {"read-only", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char conninfo[64] = "target_session_attrs=";
+        server_options *o = read_well(strcat(conninfo, cases[i].attributes));
+        assert_int_equal(o->wants_primary, cases[i].primary);
+        assert_int_equal(o->wants_writes, cases[i].writes);
+        server_options_free(o);
+    }
+}
+
+static void a_reset_ends_with_on_connect(void **state)
+{
+    static const char *const none[] = {NULL, ""};
+    server_options *o;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(server_options_read(&(weir_pool_options){.on_connect = none[i]}, &o, NULL),
+                         0);
+        assert_null(o->on_connect);
+        assert_memory_equal(o->clean, "ROLLBACK; SET SESSION AUTHORIZATION DEFAULT; ", 45);
+        assert_string_equal(strrchr(o->clean, ';'), "; DISCARD SEQUENCES");
+        server_options_free(o);
+    }
+    assert_int_equal(server_options_read(&(weir_pool_options){.on_connect = "select 1"}, &o, NULL),
+                     0);
+    assert_string_equal(o->on_connect, "select 1");
+    assert_string_equal(strrchr(o->clean, ';'), "; select 1");
+    assert_memory_equal(o->clean_all, "ROLLBACK; DEALLOCATE ALL; SET SESSION ", 38);
+    assert_string_equal(strstr(o->clean_all, "SET"), strstr(o->clean, "SET"));
+    server_options_free(o);
+}
+
 static void a_wrong_string_is_refused_with_a_reason(void **state)
 {
     static const struct {
@@ -129,6 +168,8 @@ int main(void)
         cmocka_unit_test(both_forms_of_string_are_understood),
         cmocka_unit_test(several_hosts_keep_their_order_addresses_and_ports),
         cmocka_unit_test(the_environment_fills_what_the_string_leaves_out),
+        cmocka_unit_test(only_what_asks_for_it_wants_a_primary_or_writes),
+        cmocka_unit_test(a_reset_ends_with_on_connect),
         cmocka_unit_test(a_wrong_string_is_refused_with_a_reason),
         cmocka_unit_test(no_part_of_a_password_is_shown),
     };
