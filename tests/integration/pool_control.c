@@ -381,6 +381,32 @@ static void a_drain_ends_the_service_as_sigterm_does(void **state)
     assert_int_equal(weir_await_exit(weir, 10), 0);
 }
 
+/* With a lease out, a request that waits for one, and an operator who waits for a pause. */
+static void a_paused_service_still_ends(void **state)
+{
+    tokens(TOKEN "\n");
+    serve_ready((const char *const[]){"--token-file", token_file, "--acquire-timeout", "20s",
+                                      "--drain-timeout", "300ms", "--lanes", "2", NULL});
+    ask_beside(0, "/nap?s=20");
+    assert_true(BECOMES(naps() == 1, 5));
+    int fd = raw_dial(weir_port(weir));
+    assert_true(raw_say(fd, "POST /pool/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN
+                            "\r\nContent-Length: 0\r\n\r\n"));
+    assert_true(BECOMES(is_paused(), 5));
+    ask_beside(1, "/q/ping");
+    assert_true(BECOMES(pool("waiting") == 1, 5));
+    double began = now();
+    weir_signal(weir, SIGTERM);
+    assert_int_equal(weir_await_exit(weir, 10 * slower()), 0);
+    assert_true(now() - began < 3 * slower());
+    char *heard = raw_hear(fd, "}\n", 1);
+    assert_memory_equal(heard, "HTTP/1.1 503", 12);
+    free(heard);
+    close(fd);
+    assert_int_equal(answered(0), 503);
+    assert_int_equal(answered(1), 503);
+}
+
 static void a_reload_answers_with_what_happened(void **state)
 {
     query_file("fresh", "select 2 as two\n");
@@ -451,6 +477,7 @@ int main(void)
         with_tokens(a_resize_that_makes_no_sense_changes_nothing),
         with_tokens(an_evict_replaces_every_connection),
         cmocka_unit_test_teardown(a_drain_ends_the_service_as_sigterm_does, stop_stopped),
+        cmocka_unit_test_teardown(a_paused_service_still_ends, stop_stopped),
         with_tokens(a_reload_answers_with_what_happened),
         with_tokens(reloads_asked_for_together_are_all_answered),
     };
