@@ -1,4 +1,4 @@
-/* pool_fairness.c: how evenly takers wait, and how few connections a burst of them opens. */
+/* pool_fairness.c: what a pool owes to all: even waits, no more connections than needed. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,11 +212,103 @@ static void a_burst_on_a_cold_pool_opens_far_fewer_connections_than_it_might(voi
     assert_int_equal(b.stats.granted, 50);
 }
 
+/* ---- Who goes before ---- */
+
+typedef struct queue {
+    weir_fake *fake;
+    weir_pool *pool;
+    int ordinary[3], urgent;
+} queue;
+
+static int wait_in_line(void *arg)
+{
+    queue *q = arg;
+    weir_scope scope = {.deadline_ns = weir_after(WEIR_MS(10))};
+    weir_lease *lease = NULL;
+    return weir_acquire(q->pool, &scope, &lease);
+}
+
+static int wait_urgently(void *arg)
+{
+    queue *q = arg;
+    weir_scope scope = {.deadline_ns = weir_after(WEIR_MS(10)), .urgent = true};
+    weir_lease *lease = NULL;
+    return weir_acquire(q->pool, &scope, &lease);
+}
+
+static int fill_the_queue(void *arg)
+{
+    queue *q = arg;
+    weir_pool_options options = {.driver = weir_fake_driver(),
+                                 .driver_arg = q->fake,
+                                 .max = 1,
+                                 .queue_max = 3,
+                                 .queue_reserve = 1};
+    expect(weir_pool_open(NULL, &options, &q->pool, NULL) == 0);
+    weir_lease *held = NULL;
+    expect(weir_acquire(q->pool, NULL, &held) == 0);
+    weir_task *waiters[2], *urgent = NULL;
+    for (int i = 0; i < 2; i++)
+        expect(weir_spawn(wait_in_line, q, &waiters[i]) == 0);
+    weir_sleep(WEIR_MS(1));
+    q->ordinary[2] = wait_in_line(q);
+    expect(weir_spawn(wait_urgently, q, &urgent) == 0);
+    expect(weir_join(urgent, &q->urgent) == 0);
+    for (int i = 0; i < 2; i++)
+        expect(weir_join(waiters[i], &q->ordinary[i]) == 0);
+    weir_release(held);
+    return weir_pool_close(q->pool);
+}
+
+static void the_last_places_of_the_queue_are_for_the_urgent(void **state)
+{
+    queue q = {0};
+    assert_int_equal(weir_fake_open(&q.fake), 0);
+    assert_int_equal(run_virtually(fill_the_queue, &q), 0);
+    weir_fake_close(q.fake);
+    assert_int_equal(q.ordinary[0], WEIR_ETIMEDOUT);
+    assert_int_equal(q.ordinary[1], WEIR_ETIMEDOUT);
+    assert_int_equal(q.ordinary[2], WEIR_EQUEUEFULL);
+    assert_int_equal(q.urgent, WEIR_ETIMEDOUT);
+}
+
+/* ---- While nobody asks ---- */
+
+static int do_nothing_for_an_hour(void *arg)
+{
+    burst *b = arg;
+    weir_pool_options options = {.driver = weir_fake_driver(),
+                                 .driver_arg = b->fake,
+                                 .max = 4,
+                                 .min = 2,
+                                 .max_lifetime_ns = WEIR_NEVER,
+                                 .seed = 1};
+    expect(weir_pool_open(NULL, &options, &b->pool, NULL) == 0);
+    weir_sleep(WEIR_S(3600));
+    weir_pool_stats_read(b->pool, &b->stats);
+    return weir_pool_close(b->pool);
+}
+
+static void idle_connections_are_kept_alive(void **state)
+{
+    burst b = {0};
+    assert_int_equal(weir_fake_open(&b.fake), 0);
+    assert_int_equal(run_virtually(do_nothing_for_an_hour, &b), 0);
+    weir_fake_counts counts = weir_fake_counted(b.fake);
+    weir_fake_close(b.fake);
+    assert_int_equal(counts.dials, 2);
+    assert_int_equal(b.stats.idle, 2);
+    /* Each every two minutes, or up to a tenth of that earlier. */
+    assert_in_range(counts.checks, 2 * 29, 2 * 34);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thousand_tasks_on_fifty_connections_wait_about_as_long),
         cmocka_unit_test(tasks_of_several_lanes_wait_for_about_as_many_others),
+        cmocka_unit_test(the_last_places_of_the_queue_are_for_the_urgent),
+        cmocka_unit_test(idle_connections_are_kept_alive),
         cmocka_unit_test(a_burst_on_a_cold_pool_opens_far_fewer_connections_than_it_might),
     };
     return cmocka_run_group_tests_name("pool_fairness", tests, NULL, NULL);

@@ -166,7 +166,7 @@ static int take_what_moves(void *arg)
 static void a_lease_reclaimed_while_its_connection_is_moving_hears_of_it(void **state)
 {
     static lanes l;
-    open_lanes(&l, weir_fake_driver(), 2, 1, WEIR_MS(50));
+    open_lanes(&l, weir_fake_driver(), 2, 1, WEIR_MS(400)); /* more than it takes to come so far */
     atomic_store(&l.running, 3);
     weir_lane *first = weir_runtime_lane(l.runtime, 0), *second = weir_runtime_lane(l.runtime, 1);
     assert_int_equal(weir_spawn_on(first, release_and_block, &l), 0);
@@ -228,7 +228,7 @@ static void an_order_to_close_waits_for_the_connection_to_arrive(void **state)
     weir_driver driver = *weir_fake_driver();
     driver.detach = detach_slowly;
     driver.close = close_where_it_is;
-    open_lanes(l, &driver, 2, 1, WEIR_MS(50));
+    open_lanes(l, &driver, 2, 1, WEIR_MS(400)); /* more than it takes to come so far */
     atomic_store(&l->running, 3);
     weir_lane *first = weir_runtime_lane(l->runtime, 0), *second = weir_runtime_lane(l->runtime, 1);
     assert_int_equal(weir_spawn_on(first, release_to_the_other_lane, l), 0);
