@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,32 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "line.h"
 #include "loopback.h"
 #include "moment.h"
 
-enum { LINES_MAX = 256, HELD_MAX = 32768, CANCEL_CODE = 80877102, CANCEL_LENGTH = 16 };
-enum { WEIR, SERVER };
-
-/* What has come from one side and not gone to the other. */
-typedef struct stream {
-    char bytes[HELD_MAX];
-    size_t from, to;
-    uint64_t due_ns;
-    bool ended;
-} stream;
-
-typedef enum caller { CALLER_UNKNOWN, CALLER_SESSION, CALLER_CANCEL } caller;
-
-typedef struct line {
-    int fd[2];
-    uint16_t port;  /* at the server's far end */
-    stream said[2]; /* by each side */
-    bool probe;
-    bool up; /* the server's side is connected */
-    caller who;
-    int64_t fuse; /* bytes from the server until a reset; negative: none */
-} line;
-
+enum { LINES_MAX = 256, CANCEL_CODE = 80877102, CANCEL_LENGTH = 16 };
 struct proxy {
     pthread_t thread;
     uint16_t server_port, port, probe_port;
@@ -80,32 +57,13 @@ static int listening(uint16_t *port)
     return fd;
 }
 
-static void end_fd(int *fd, bool reset)
-{
-    if (*fd < 0)
-        return;
-    if (reset)
-        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-    close(*fd);
-    *fd = -1;
-}
-
 /* ---- Lines ---- */
-
-/* Asked of the kernel, as nothing else would know of an end while nothing is read. */
-static bool is_there(const line *l)
-{
-    struct pollfd look = {.fd = l->fd[WEIR], .events = POLLRDHUP};
-    return !l->said[WEIR].ended && poll(&look, 1, 0) == 0;
-}
 
 static void line_end(proxy *p, uint32_t at, bool reset)
 {
     line *l = p->lines[at];
-    atomic_store(&p->cut_off[l->port], is_there(l));
-    end_fd(&l->fd[WEIR], reset);
-    end_fd(&l->fd[SERVER], reset);
-    free(l);
+    atomic_store(&p->cut_off[l->port], line_is_there(l));
+    line_free(l, reset);
     p->lines[at] = p->lines[--p->count];
 }
 
@@ -113,7 +71,7 @@ static void count_sessions(proxy *p)
 {
     uint32_t sessions = 0;
     for (uint32_t i = 0; i < p->count; i++)
-        sessions += p->lines[i]->who == CALLER_SESSION && is_there(p->lines[i]);
+        sessions += p->lines[i]->who == CALLER_SESSION && line_is_there(p->lines[i]);
     atomic_store(&p->sessions, sessions);
     if (sessions > atomic_load(&p->most_sessions))
         atomic_store(&p->most_sessions, sessions);
@@ -126,8 +84,7 @@ static void delay_cancel(proxy *p, line *l)
     if (ms == 0 || s->to - s->from < CANCEL_LENGTH)
         return;
     s->due_ns = now_ns() + chance(&p->seed, ms + 1) * MS;
-    s->ended = true;
-    end_fd(&l->fd[WEIR], true);
+    line_drop_weir(l);
 }
 
 /* By the code that each first message has in its second word. */
@@ -150,92 +107,15 @@ static void recognise(proxy *p, line *l)
 
 static void line_begin(proxy *p, int fd, bool probe)
 {
-    struct sockaddr_in at = loopback(p->server_port);
-    socklen_t size = sizeof at;
-    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    line *l = p->count < LINES_MAX ? malloc(sizeof *l) : NULL;
-    bool begun = l && server >= 0 &&
-                 (connect(server, (struct sockaddr *)&at, size) == 0 || errno == EINPROGRESS) &&
-                 getsockname(server, (struct sockaddr *)&at, &size) == 0;
-    if (!begun) {
-        end_fd(&fd, true);
-        end_fd(&server, true);
-        free(l);
+    if (p->count == LINES_MAX) {
+        close(fd);
         return;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    memset(l, 0, offsetof(line, said));
-    for (int side = 0; side < 2; side++) {
-        stream *s = &l->said[side];
-        s->from = s->to = 0;
-        s->due_ns = 0;
-        s->ended = false;
-    }
-    l->fd[WEIR] = fd;
-    l->port = ntohs(at.sin_port);
+    line *l = line_new(fd, probe, p->server_port);
+    if (!l)
+        return;
     atomic_store(&p->cut_off[l->port], false);
-    l->fd[SERVER] = server;
-    l->probe = probe;
-    l->up = false;
-    l->who = CALLER_UNKNOWN;
-    l->fuse = -1;
     p->lines[p->count++] = l;
-}
-
-/* False: the line has been reset by this side. */
-static bool hear(proxy *p, line *l, int side)
-{
-    stream *s = &l->said[side];
-    if (s->from == s->to)
-        s->from = s->to = 0;
-    if (s->to == HELD_MAX)
-        return true;
-    ssize_t got = recv(l->fd[side], s->bytes + s->to, HELD_MAX - s->to, 0);
-    if (got < 0)
-        return errno == EAGAIN || errno == EINTR;
-    s->ended = got == 0;
-    if (s->from == s->to) {
-        bool slow = atomic_load(&p->weather) == WEATHER_SLOW;
-        s->due_ns = slow ? now_ns() + atomic_load(&p->strength) * MS : 0;
-    }
-    s->to += (size_t)got;
-    if (side == WEIR)
-        recognise(p, l);
-    return true;
-}
-
-/* False: this side can no longer be told anything. */
-static bool tell(proxy *p, line *l, int side)
-{
-    stream *s = &l->said[!side];
-    weather w = atomic_load(&p->weather);
-    size_t length = s->to - s->from;
-    if (length == 0 || (side == SERVER && !l->up) || w == WEATHER_STALL || now_ns() < s->due_ns)
-        return true;
-    if (w == WEATHER_TRICKLE) {
-        if (length > atomic_load(&p->strength))
-            length = atomic_load(&p->strength);
-        s->due_ns = now_ns() + MS;
-    }
-    if (side == WEIR && l->fuse >= 0 && (int64_t)length > l->fuse)
-        length = (size_t)l->fuse;
-    ssize_t sent = length ? send(l->fd[side], s->bytes + s->from, length, MSG_NOSIGNAL) : 0;
-    if (sent < 0)
-        return errno == EAGAIN || errno == EINTR;
-    s->from += (size_t)sent;
-    if (side == WEIR && l->fuse >= 0)
-        l->fuse -= sent;
-    return l->fuse != 0;
-}
-
-/* Nothing is left to say for a side that has ended. */
-static bool said_all(const line *l)
-{
-    for (int side = 0; side < 2; side++)
-        if (l->said[side].ended && l->said[side].from == l->said[side].to)
-            return true;
-    return false;
 }
 
 /* ---- What is asked of it ---- */
@@ -280,21 +160,6 @@ static void obey(proxy *p)
 
 /* ---- Its thread ---- */
 
-static short events_of(const proxy *p, const line *l, int side)
-{
-    const stream *in = &l->said[side], *out = &l->said[!side];
-    bool stalled = atomic_load(&p->weather) == WEATHER_STALL;
-    short events = side == WEIR ? POLLRDHUP : 0;
-    if (!in->ended && in->to < HELD_MAX)
-        events |= POLLIN;
-    if (in->ended)
-        events = 0;
-    bool due = out->to > out->from && !stalled && now_ns() >= out->due_ns;
-    if ((side == SERVER && !l->up) || (due && (side == WEIR || l->up)))
-        events |= POLLOUT;
-    return events;
-}
-
 static uint32_t ask_kernel(proxy *p, struct pollfd *look)
 {
     uint32_t n = 0;
@@ -306,8 +171,9 @@ static uint32_t ask_kernel(proxy *p, struct pollfd *look)
         for (int side = 0; side < 2; side++) {
             const stream *s = &p->lines[i]->said[side];
             waiting |= s->to > s->from;
-            look[n++] = (struct pollfd){.fd = p->lines[i]->fd[side],
-                                        .events = events_of(p, p->lines[i], side)};
+            look[n++] =
+                (struct pollfd){.fd = p->lines[i]->fd[side],
+                                .events = line_events(p->lines[i], side, atomic_load(&p->weather))};
         }
     return poll(look, n, waiting ? 1 : 50) < 0 ? 0 : n;
 }
@@ -315,14 +181,19 @@ static uint32_t ask_kernel(proxy *p, struct pollfd *look)
 /* False: the line is to be ended, by a reset. */
 static bool attend(proxy *p, line *l, const struct pollfd *look)
 {
+    weather w = atomic_load(&p->weather);
+    uint32_t strength = atomic_load(&p->strength), delay_ms = w == WEATHER_SLOW ? strength : 0;
     for (int side = 0; side < 2; side++) {
         short got = look[side].revents;
         if (side == SERVER && (got & POLLOUT))
             l->up = true;
-        if ((got & POLLERR) || ((got & (POLLIN | POLLRDHUP | POLLHUP)) && !hear(p, l, side)))
+        if (got & POLLERR)
+            return false;
+        if ((got & (POLLIN | POLLRDHUP | POLLHUP)) && !line_hear(l, side, delay_ms))
             return false;
     }
-    return tell(p, l, WEIR) && tell(p, l, SERVER);
+    recognise(p, l);
+    return line_tell(l, WEIR, w, strength) && line_tell(l, SERVER, w, strength);
 }
 
 static void *run(void *arg)
@@ -336,7 +207,7 @@ static void *run(void *arg)
             continue;
         for (uint32_t i = p->count; i-- > 0;) {
             bool well = attend(p, p->lines[i], &look[3 + 2 * i]);
-            if (!well || said_all(p->lines[i]))
+            if (!well || line_is_over(p->lines[i]))
                 line_end(p, i, !well);
         }
         for (int i = 0; i < 2; i++) {
