@@ -9,8 +9,8 @@
  * the first always, with the number left out. `arg` is not used. */
 void events_log_pool(void *arg, const weir_event *event);
 
-/* For weir_api_options.on_request: 5xx and 401 are warnings (503 and 401 as above), clients that went away worth a
- * line, the rest for debugging. */
+/* For weir_api_options.on_request: 5xx and 401 are warnings (503 and 401 as above), clients that
+ * went away worth a line, the rest for debugging. */
 void events_log_request(void *arg, const weir_request_record *record);
 
 #endif
