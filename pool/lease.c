@@ -285,8 +285,9 @@ static int come_away(weir_lease *lease, int error)
     return accept_refusal(lease, core_knows_why ? lease->refusal : error);
 }
 
-/* Until a grant or a refusal; an error: the lease is no longer the taker's. */
-static int await_answer(weir_lease *lease)
+/* Until a grant or a refusal. False with the error when neither came in time: then the lease is no
+ * longer the taker's. */
+static bool await_answer(weir_lease *lease, int *error)
 {
     asking a = {.wait.abandon = stop_asking, .asker.stuck = look_for_deadlock, .lease = lease};
     lease->wait = &a.wait;
@@ -294,10 +295,11 @@ static int await_answer(weir_lease *lease)
     int r = task_wait(&a.wait, WEIR_NEVER, NULL);
     family_asked(lease->family, &a.asker);
     if (r == 0)
-        return 0;
+        return true;
     if (lease->wait) /* it did not even suspend */
         leave_queue(lease, r == WEIR_ECANCELED);
-    return come_away(lease, r);
+    *error = come_away(lease, r);
+    return false;
 }
 
 int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
@@ -314,9 +316,9 @@ int weir_acquire_at(weir_pool *pool, const weir_scope *scope, const char *where,
     lease->family = family_hold(family_of(task));
     lease->waiter.claimant = lease->family ? &lease->family->claimant : NULL;
     do {
-        int r = ask(lease) ? 0 : await_answer(lease);
-        if (r < 0)
-            return r;
+        int error;
+        if (!ask(lease) && !await_answer(lease, &error))
+            return error;
         if (lease->refusal)
             return accept_refusal(lease, lease->refusal);
     } while (!is_fit(lease));

@@ -12,6 +12,7 @@ typedef struct world {
     uint32_t refused;
     char said[512];
     weir_lease *passed;
+    weir_task *root;
     uint64_t work_ns; /* a member works for so long before it ends */
 } world;
 
@@ -189,6 +190,38 @@ static void the_circle_may_be_closed_by_the_end_of_the_last_who_worked(void **st
 {
     world w = {.options = {.max = 1}, .work_ns = WEIR_MS(50)};
     play(&w, join_members_that_wait);
+    assert_int_equal(w.refused, 1);
+}
+
+static int join_the_root(void *arg)
+{
+    return weir_join(((world *)arg)->root, NULL);
+}
+
+static int be_joined_by_a_member(void *arg)
+{
+    world *w = arg;
+    weir_scoped_lease weir_lease *first = NULL, *second = NULL;
+    weir_scoped_group group = WEIR_GROUP(WEIR_GROUP_COLLECT_ALL);
+    expect(take(w->pool, "root", &first) == 0);
+    expect(weir_group_spawn(&group, join_the_root, w) == 0);
+    weir_sleep(WEIR_MS(1));
+    return take(w->pool, "second", &second);
+}
+
+static int join_within_a_family(world *w)
+{
+    int r = 1;
+    expect(weir_spawn(be_joined_by_a_member, w, &w->root) == 0);
+    weir_sleep(WEIR_MS(2));
+    expect(weir_join(w->root, &r) == 0 && r == WEIR_EDEADLK);
+    return 0;
+}
+
+static void a_member_that_joins_its_root_cannot_go_on_either(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, join_within_a_family);
     assert_int_equal(w.refused, 1);
 }
 
@@ -398,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_parent_that_holds_what_its_members_wait_for_is_part_of_the_circle),
         cmocka_unit_test(the_circle_may_be_closed_by_the_parent),
         cmocka_unit_test(the_circle_may_be_closed_by_the_end_of_the_last_who_worked),
+        cmocka_unit_test(a_member_that_joins_its_root_cannot_go_on_either),
         cmocka_unit_test(while_one_holder_works_nobody_is_refused),
         cmocka_unit_test(members_that_take_turns_are_not_stuck),
         cmocka_unit_test(a_group_that_is_left_is_no_deadlock),

@@ -65,7 +65,8 @@ enum { WAITS = TASKS * (ROUNDS - 1) };
 static spread spread_of(uint64_t waits[WAITS])
 {
     qsort(waits, WAITS, sizeof *waits, by_length);
-    return (spread){(double)waits[WAITS / 2], (double)waits[WAITS * 99 / 100]};
+    uint64_t p50 = waits[WAITS / 2], p99 = waits[WAITS * 99 / 100];
+    return (spread){(double)p50, (double)p99};
 }
 
 static spread spread_in_time(const loop *l)
