@@ -261,13 +261,14 @@ static void count_sessions(void *arg)
         server, "select count(*) from pg_stat_activity where application_name = 'storm'");
 }
 
+/* The last quarantines end, and the last grants that came too late for their takers go back. */
 static void await_quiet(storm *s)
 {
     uint64_t until_ns = weir_after(WEIR_S(20));
     do {
         weir_sleep(WEIR_MS(2));
         weir_pool_stats_read(s->pool, &s->end);
-    } while (s->end.cancelling + s->end.resetting > 0 && weir_now() < until_ns);
+    } while (s->end.in_use + s->end.cancelling + s->end.resetting > 0 && weir_now() < until_ns);
 }
 
 /* So many altogether, and half of them while their query ran. */
