@@ -137,6 +137,7 @@ bench: ## measure against pgbench, as a table of ratios
 	@.ci/deps build run bench
 	@$(MAKE) --no-print-directory build benches
 	@BUILD=$(BUILD) tests/bench/bench.sh
+	@BUILD=$(BUILD) tests/bench/overload.sh
 
 ##@ Care
 

@@ -412,7 +412,6 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
         return WEIR_ENOMEM;
     pool->runtime = runtime;
     pool->driver = options->driver ? options->driver : weir_postgres();
-    pool->slots = o.slots;
     pool->hooks = options->hooks;
     pool->slots = o.slots;
     pool->lane_count = o.lanes;
