@@ -175,7 +175,8 @@ static double quantile_ms(uint32_t *values, uint64_t count, uint32_t percent)
     if (count == 0)
         return 0;
     qsort(values, count, sizeof *values, by_size);
-    return values[(count - 1) * percent / 100] / 1e3;
+    uint64_t at = (count - 1) * percent / 100;
+    return values[at] / 1e3;
 }
 
 int main(int argc, char **argv)
