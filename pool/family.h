@@ -46,7 +46,8 @@ static inline void family_drop(family *f)
 void family_bear(family *f, weir_task *task);
 void family_bury(weir_task *task);
 
-/* One of its tasks begins to wait for others of it; that wait is over. */
+/* One of its tasks begins to wait for others of it; that wait is over. Also: one that waits is
+ * about to come away, and counts once more than its wait says; it has come away. */
 void family_rest(family *f);
 void family_rise(family *f);
 

@@ -116,6 +116,8 @@ static void cut(weir_task *task, int why)
 {
     if (!task->wait || task->firm)
         return;
+    if (!task->cut && task->family) /* whatever it waits for, it can go on */
+        family_rise(task->family);
     if (task->cut != WEIR_ECANCELED)
         task->cut = why;
     enqueue(task);
@@ -145,6 +147,8 @@ static void settle_wait(weir_task *task)
         if (wait->abandon)
             wait->abandon(wait);
     }
+    if (task->cut && task->family) /* it no longer waits, so that it counts by itself */
+        family_rest(task->family);
     if (task->cut)
         wait->outcome = task->cut;
     task->wait = NULL;

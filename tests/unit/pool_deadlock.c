@@ -340,6 +340,29 @@ static void a_parent_whose_wait_was_cut_short_counts_again(void **state)
     assert_int_equal(w.refused, 1);
 }
 
+static int take_what_another_has_to_give(world *w)
+{
+    weir_lease *first = NULL, *second = NULL;
+    weir_task *other = NULL;
+    int r = 1;
+    expect(weir_spawn(take_two, w, &other) == 0);
+    expect(take(w->pool, "first", &first) == 0);
+    weir_sleep(WEIR_MS(20));
+    weir_cancel(other); /* it still stands in the queue, but will come away */
+    expect(take(w->pool, "second", &second) == 0);
+    weir_release(second);
+    weir_release(first);
+    expect(weir_join(other, &r) == 0 && r == WEIR_ECANCELED);
+    return 0;
+}
+
+static void a_waiter_that_has_been_cancelled_gives_back_what_it_holds(void **state)
+{
+    world w = {.options = {.max = 2}};
+    play(&w, take_what_another_has_to_give);
+    assert_int_equal(w.refused, 0);
+}
+
 static int wait_in_the_other_pool(void *arg)
 {
     world *w = arg;
@@ -437,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_group_that_is_left_is_no_deadlock),
         cmocka_unit_test(of_members_that_are_cancelled_together_one_is_the_victim),
         cmocka_unit_test(a_parent_whose_wait_was_cut_short_counts_again),
+        cmocka_unit_test(a_waiter_that_has_been_cancelled_gives_back_what_it_holds),
         cmocka_unit_test(pools_are_looked_at_one_by_one),
         cmocka_unit_test(a_lease_may_outlive_the_task_that_took_it),
         cmocka_unit_test(a_lease_taken_by_callback_may_come_back_at_any_time),
