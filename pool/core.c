@@ -290,17 +290,27 @@ uint64_t hopeless_until(const core *c)
 
 /* ---- Events ---- */
 
+/* Would so many connections be done with it too late, were they to begin in `begin_ns`? */
+static bool is_late_with(const core *c, const waiter *w, uint32_t connections, uint64_t begin_ns)
+{
+    uint64_t sum_ns;
+
+    if (__builtin_mul_overflow(c->use_ns, (uint64_t)c->waiters.count + 1, &sum_ns))
+        return true;
+    return begin_ns + sum_ns / connections + c->use_ns > w->deadline_ns - c->now_ns;
+}
+
 /* Will it be granted a connection, but too late to be of use? See shed.h. */
 static bool comes_too_late(const core *c, const waiter *w)
 {
-    uint32_t open = open_count(c) ? open_count(c) : 1;
-    uint64_t sum_ns;
+    uint32_t open = open_count(c) ? open_count(c) : 1, limit = size_limit(c);
 
     if (w->urgent || c->paused || c->shed.target_ns == WEIR_NEVER || c->waiters.count < open)
         return false;
-    if (__builtin_mul_overflow(c->use_ns, (uint64_t)c->waiters.count + 1, &sum_ns))
-        return true;
-    return sum_ns / open + c->use_ns > w->deadline_ns - c->now_ns;
+    if (!is_late_with(c, w, open, 0))
+        return false;
+    bool grows = open < limit && c->pace.failures == 0;
+    return !grows || is_late_with(c, w, limit, c->dial_ns);
 }
 
 /* Why a take is not even let into the queue, if so. */

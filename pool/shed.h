@@ -2,10 +2,13 @@
  * the core.
  *
  * At arrival: a take is refused when it could not be done by its deadline: (waiters + 1) × use /
- * connections until it has one, by Little's law, and `use` with it. `use` is an exponentially
- * weighted mean over about the last sixteen leases; one that was cut short or lost counts only if
- * it lasted longer than that. Nobody is refused so while fewer wait than there are connections, so
- * that leases, and with them the measure, always go on.
+ * connections until it has one, by Little's law, and `use` with it. That has to hold for the
+ * connections that are open or being opened and, where more may be opened and the last dial did not
+ * fail, also for as many as there may be, once a dial has passed: else a pool that was at rest
+ * would turn away a burst that it can grow to meet. `use` is an exponentially weighted mean over
+ * about the last sixteen leases; one that was cut short or lost counts only if it lasted longer
+ * than that. Nobody is refused so while fewer wait than there are connections, so that leases, and
+ * with them the measure, always go on.
  *
  * Under lasting overload: once every grant out of the queue has come later than `target` for the
  * length of `interval`, there is a standing queue (Nichols and Jacobson, CoDel, RFC 8289), which

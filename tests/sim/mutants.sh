@@ -169,6 +169,7 @@ mutant 'shed the urgent'                       waitq.c 's/while (w \&\& w->urgen
 mutant 'shed before the target'                shed.c 's/deadline_after(since_ns, s->target_ns)/deadline_after(since_ns, s->target_ns \/ 2)/'
 mutant 'sleep past the moment to shed'         core.c 's/^        wake_at(c, at_ns);//; s/if (patient \&\& shed_at/if (0 \&\& shed_at/'
 mutant 'let in who will be late'               core.c 's/if (comes_too_late(c, w))/if (0)/'
+mutant 'forget that a pool can grow'           core.c 's/bool grows = open < limit \&\& c->pace.failures == 0;/bool grows = false;/'
 mutant 'turn away while few wait'              core.c 's/ || c->waiters.count < open)/)/'
 mutant 'turn away the urgent'                  core.c 's/if (w->urgent || c->paused ||/if (c->paused ||/'
 mutant 'measure what was cut short'            core.c 's/if (whole || used_ns > c->use_ns)/(void)whole;/'

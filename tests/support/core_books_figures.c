@@ -257,14 +257,22 @@ uint64_t shed_due_ns(const books *b, const client *who)
     return deadline_after(who->asked_ns, b->options.shed_target_ns);
 }
 
+static bool late_with(const books *b, const waiter *w, uint64_t connections, uint64_t begin_ns)
+{
+    return begin_ns + (b->waiting + 1) * b->use_ns / connections + b->use_ns >
+           w->deadline_ns - b->now_ns;
+}
+
 /* Before the take is in the queue. */
 bool late_at_arrival(const books *b, const waiter *w)
 {
     uint64_t connections = open_sessions(b) > 0 ? open_sessions(b) : 1;
+    bool grows = connections < b->view.ceiling && b->failures == 0;
 
     if (w->urgent || b->paused || b->options.shed_target_ns == WEIR_NEVER)
         return false;
     if (b->waiting == 0 || b->waiting < connections || w->deadline_ns <= b->now_ns)
         return false;
-    return (b->waiting + 1) * b->use_ns / connections + b->use_ns > w->deadline_ns - b->now_ns;
+    return late_with(b, w, connections, 0) &&
+           (!grows || late_with(b, w, b->view.ceiling, b->view.dial_ns));
 }

@@ -111,6 +111,32 @@ static void who_cannot_be_in_time_is_refused_on_arrival(void **state)
     assert_int_equal(patient.state, WAITER_WAITING);
 }
 
+static void a_pool_that_can_grow_turns_nobody_away_whom_it_will_then_serve(void **state)
+{
+    bench *b = *state;
+    waiter first[2] = {0}, w[12] = {0}, patient, hasty, late;
+
+    b->options.max = 10;
+    b->options.shed_target_ns = WEIR_S(60);
+    open_idle(b, 1, 0);
+    take(b, &first[0]);
+    b->now_ns += WEIR_MS(100);
+    release(b, &first[0], RELEASE_CLEAN); /* leases last 6.25 ms on average */
+    take(b, &first[1]);
+    for (int i = 0; i < 12; i++)
+        take(b, &w[i]);
+    patient = (waiter){.deadline_ns = b->now_ns + WEIR_MS(20)}; /* 14.4 ms with ten */
+    take(b, &patient);
+    assert_int_equal(patient.state, WAITER_WAITING);
+    hasty = (waiter){.deadline_ns = b->now_ns + WEIR_MS(14)};
+    take(b, &hasty);
+    assert_refused(b, &hasty, WEIR_ESHED);
+    tell(b, EVENT_DOWN, 1);
+    late = (waiter){.deadline_ns = b->now_ns + WEIR_MS(20)};
+    take(b, &late);
+    assert_refused(b, &late, WEIR_ESHED); /* nothing says that there will be more than there are */
+}
+
 static void an_empty_queue_takes_anyone(void **state)
 {
     bench *b = *state;
@@ -310,6 +336,7 @@ int main(void)
         behaviour(the_urgent_are_not_shed),
         behaviour(an_empty_queue_ends_the_shedding),
         behaviour(who_cannot_be_in_time_is_refused_on_arrival),
+        behaviour(a_pool_that_can_grow_turns_nobody_away_whom_it_will_then_serve),
         behaviour(an_empty_queue_takes_anyone),
         behaviour(the_reserve_is_for_the_urgent),
         behaviour(who_cannot_be_connected_in_time_is_told_at_once),
