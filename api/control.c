@@ -180,6 +180,10 @@ static weir_async void pause_pool(weir_request *req)
         return;
     case WEIR_ETIMEDOUT:
         weir_pool_gauge_read(req->pool, &gauge);
+        if (gauge.in_use == 0) { /* at rest by now, or from the start with ?timeout=0 */
+            weir_reply_pool(req);
+            return;
+        }
         snprintf(detail, sizeof detail,
                  "The pool is paused, but after %.0f ms %u of its connections were still in use.",
                  (double)req->query_timeout_ns / 1e6, gauge.in_use);

@@ -210,6 +210,10 @@ static void describe_refusal(const weir_request *req, int error, const weir_diag
         return;
     case WEIR_ESHED:
     case WEIR_EDEADLK: snprintf(text, size, "No connection was granted: %s.", d->reason); return;
+    case WEIR_ECLOSED:
+    case WEIR_ECANCELED:
+        snprintf(text, size, "No connection was granted: the service is stopping.");
+        return;
     case WEIR_ECONNECT:
         snprintf(text, size, "No connection to the database could be made within %.0f ms%s%s",
                  patience_ms(req), exposed ? ": " : ".", exposed ? last->message : "");

@@ -24,7 +24,12 @@ void fault_text(const query_fault *fault, char *text, size_t size)
 
 const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
 {
+    weir_pool_stats now;
+
     weir_pool_connect_error(pool, memory);
+    weir_pool_stats_read(pool, &now);
+    if (now.paused && error == WEIR_ETIMEDOUT)
+        return "the pool is paused";
     return memory->code && *memory->message ? memory->message : weir_strerror(error);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define FILE_MAX (64 * 1024)
+#define BLANKS   " \t\r\n"
 
 static int unreadable(const char *path, const char *what, query_fault *fault)
 {
@@ -33,6 +34,8 @@ static int append_file(const char *path, char *text, query_fault *fault)
         return unreadable(path, strerror(error), fault);
     if (length - begin > FILE_MAX)
         return unreadable(path, "larger than 64 KiB", fault);
+    if (memchr(text + begin, '\0', length - begin)) /* a first part of a token must not be one */
+        return unreadable(path, "it holds a NUL character", fault);
     text[length] = '\0';
     return 0;
 }
@@ -50,15 +53,32 @@ static int take(const config *c, weir_api *api, char *text, query_fault *fault)
     return query_fail(fault, line - 1, "a token is made of visible ASCII characters, no blanks");
 }
 
+/* The token of the flag, without the line end that may have come along with it. What a file may
+ * have, a comment and further lines, is a mistake here: it would let in nobody, or others. */
+static int append_flag(const char *token, char *text, query_fault *fault)
+{
+    token += strspn(token, BLANKS);
+    size_t length = strcspn(token, BLANKS);
+    if (length > 0 && *token != '#' && !token[length + strspn(token + length, BLANKS)]) {
+        memcpy(text, token, length);
+        return 0;
+    }
+    snprintf(fault->file, sizeof fault->file, "--token");
+    return query_fail(fault, 0,
+                      "a token is made of visible ASCII characters, no blanks, and does not "
+                      "begin with #");
+}
+
 int token_file_read(const config *c, weir_api *api, query_fault *fault)
 {
-    const char *token = c->token ? c->token : "";
-    size_t size = strlen(token) + FILE_MAX + 3;
+    size_t size = (c->token ? strlen(c->token) : 0) + FILE_MAX + 3;
     char *text = calloc(1, size);
     if (!text)
         return WEIR_ENOMEM;
-    stpcpy(stpcpy(text, token), "\n");
-    int r = take(c, api, text, fault);
+    int r = c->token ? append_flag(c->token, text, fault) : 0;
+    strcat(text, "\n");
+    if (r == 0)
+        r = take(c, api, text, fault);
     explicit_bzero(text, size);
     free(text);
     return r;

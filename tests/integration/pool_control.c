@@ -159,10 +159,38 @@ static void a_wrong_token_file_stops_the_start(void **state)
     assert_int_equal(weir_await_exit(weir, 20), 64);
     assert_non_null(strstr(weir_output(weir), "weir: /nonexistent: the tokens cannot be read"));
     weir_stop(weir);
-    serve_unready((const char *const[]){"--token", "s3cret with blanks", NULL});
+    static const char *const wrong[] = {"s3cret with blanks", "s3cret\ns3cret", "#s3cret", " "};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (i > 0)
+            weir_stop(weir);
+        serve_unready((const char *const[]){"--token", wrong[i], NULL});
+        assert_int_equal(weir_await_exit(weir, 20), 64);
+        assert_non_null(strstr(weir_output(weir), "weir: --token: a token is made of"));
+        assert_null(strstr(weir_output(weir), "s3cret"));
+    }
+}
+
+/* As of an editor that writes two bytes for each character: its first would let anybody in. */
+static void a_token_file_with_a_nul_stops_the_start(void **state)
+{
+    FILE *f = fopen(token_file, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite("s\0"
+                            "3\0"
+                            "\n\0",
+                            1, 6, f),
+                     6);
+    assert_int_equal(fclose(f), 0);
+    serve_unready((const char *const[]){"--token-file", token_file, NULL});
     assert_int_equal(weir_await_exit(weir, 20), 64);
-    assert_non_null(strstr(weir_output(weir), "weir: --token: a token is made of"));
-    assert_null(strstr(weir_output(weir), "s3cret"));
+    assert_non_null(strstr(weir_output(weir), "it holds a NUL character"));
+}
+
+/* As the environment has it from a file. */
+static void a_token_may_have_a_line_end_behind_it(void **state)
+{
+    serve_ready((const char *const[]){"--token", TOKEN "\n", NULL});
+    controls("/pool/resume", 200);
 }
 
 static void an_admin_listener_takes_the_controls_along(void **state)
@@ -209,6 +237,25 @@ static void a_pause_answers_once_nothing_is_leased(void **state)
     assert_int_equal(answered(1), 200);
     assert_int_equal(weir_events(weir, "pool.paused"), 1);
     assert_int_equal(weir_events(weir, "pool.resumed"), 1);
+}
+
+static void a_pool_at_rest_is_paused_without_a_wait(void **state)
+{
+    http_reply r = control("/pool/pause?timeout=0s");
+    assert_status(&r, 200);
+    assert_true(truth(&r, "paused"));
+    http_reply_free(&r);
+}
+
+static void a_reload_that_meets_a_paused_pool_says_so(void **state)
+{
+    controls("/pool/pause", 200);
+    http_reply r = control("/reload");
+    assert_status(&r, 503);
+    assert_string_equal(text(&r, "detail"), "pool \"default\": the pool is paused");
+    http_reply_free(&r);
+    controls("/pool/resume", 200);
+    controls("/reload", 200);
 }
 
 static void who_waits_for_a_paused_pool_is_told_so(void **state)
@@ -401,6 +448,7 @@ static void a_paused_service_still_ends(void **state)
     assert_true(now() - began < 3 * slower());
     char *heard = raw_hear(fd, "}\n", 1);
     assert_memory_equal(heard, "HTTP/1.1 503", 12);
+    assert_int_equal(raw_count(heard, "the service is stopping"), 1);
     free(heard);
     close(fd);
     assert_int_equal(answered(0), 503);
@@ -467,8 +515,12 @@ int main(void)
         with_tokens(a_wrong_or_missing_token_is_401_with_a_challenge),
         with_tokens(tokens_are_read_again_and_never_told),
         cmocka_unit_test_teardown(a_wrong_token_file_stops_the_start, stop_stopped),
+        cmocka_unit_test_teardown(a_token_file_with_a_nul_stops_the_start, stop_stopped),
+        cmocka_unit_test_teardown(a_token_may_have_a_line_end_behind_it, stop),
         cmocka_unit_test_teardown(an_admin_listener_takes_the_controls_along, stop),
         with_tokens(a_pause_answers_once_nothing_is_leased),
+        with_tokens(a_pool_at_rest_is_paused_without_a_wait),
+        with_tokens(a_reload_that_meets_a_paused_pool_says_so),
         with_tokens(who_waits_for_a_paused_pool_is_told_so),
         with_tokens(a_pause_that_cannot_come_to_rest_names_the_holders),
         with_tokens(a_pause_that_another_ends_says_so),
