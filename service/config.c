@@ -13,6 +13,7 @@
 #include "../api/nearest.h"
 #include "../pool/weir.h"
 #include "log.h"
+#include "secret.h"
 
 typedef enum kind {
     KIND_TEXT,
@@ -361,6 +362,14 @@ static config_outcome read_flag(char *const *argv, int argc, int *at, config *c,
     return CONFIG_OK;
 }
 
+/* It may well be the database's URL, and have a password in it. */
+static config_outcome what_for(const char *text, char *why, size_t why_size)
+{
+    char shown[256];
+    secret_hide(text, shown, sizeof shown);
+    return wrong(why, why_size, "what is \"%s\" for? flags begin with --", shown);
+}
+
 static config_outcome read_arguments(int argc, char *const *argv, config *c, const char **operand,
                                      char *why, size_t why_size)
 {
@@ -376,7 +385,7 @@ static config_outcome read_arguments(int argc, char *const *argv, config *c, con
         } else if (operand && !*operand) {
             *operand = argv[i];
         } else {
-            return wrong(why, why_size, "what is \"%s\" for? flags begin with --", argv[i]);
+            return what_for(argv[i], why, why_size);
         }
     }
     return CONFIG_OK;

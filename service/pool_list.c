@@ -26,7 +26,7 @@ static const char *cut_name(const char *text, const char *form, char name[POOL_N
                             char *why, size_t why_size)
 {
     size_t length = strcspn(text, "=");
-    if (!text[length]) {
+    if (!text[length] || memchr(text, ':', length)) { /* a URL, which may have a password in it */
         fail(why, why_size, "must be %s", form);
         return NULL;
     }
@@ -104,7 +104,8 @@ typedef bool take_fn(pool_list *list, const char *text, char *why, size_t why_si
 
 static bool take_url(pool_list *list, const char *text, char *why, size_t why_size)
 {
-    const char *url = strchr(text, '=');
+    size_t length = strcspn(text, "=");
+    const char *url = text[length] && !memchr(text, ':', length) ? text + length : NULL;
     if (url && strncmp(url + 1, "postgres://", 11) != 0 &&
         strncmp(url + 1, "postgresql://", 13) != 0)
         return fail(why, why_size, "%.*s= must be followed by a URL, postgresql://…",
