@@ -30,13 +30,20 @@ static const endpoint endpoints[] = {
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };
 
+/* What explains problems is wherever there are any. */
+static bool is_here(const weir_request *req, const endpoint *e)
+{
+    return e->serve == serve_problem_page ||
+           req->listener->admin == (e->admin && req->lane->api->separate_admin);
+}
+
 static const endpoint *find_endpoint(const weir_request *req)
 {
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         const endpoint *e = &endpoints[i];
         bool matches = e->prefix ? strncmp(req->path, e->path, strlen(e->path)) == 0
                                  : strcmp(req->path, e->path) == 0;
-        if (matches && req->listener->admin == (e->admin && req->lane->api->separate_admin))
+        if (matches && is_here(req, e))
             return e;
     }
     return NULL;

@@ -176,6 +176,8 @@ static void an_admin_listener_takes_what_is_for_operators_along(void **state)
     assert_int_equal(http_status(weir_port(weir), "/q/ping"), 200);
     assert_int_equal(http_status(admin, "/q/ping"), 404);
     assert_int_equal(http_status(admin, "/"), 404);
+    assert_int_equal(http_status(admin, "/problems/unauthorized"),
+                     200); /* a type it answers with */
 }
 
 /* ---- The end ---- */
