@@ -45,7 +45,10 @@ static void note_start(weir_lease *lease)
     const weir_statement *statement = lease->operation.statement;
     const char *name = statement->name ? statement->name : statement->sql;
     size_t length = strnlen(name, sizeof lease->query - 1);
+    bool by_taker = lease->wait && lease->wait->task->family == lease->family;
     pthread_mutex_lock(&lease->pool->lock);
+    if (!by_taker) /* who took it has passed it on, and does not hold it up by waiting */
+        lease->waiter.claimant = NULL;
     memcpy(lease->query, name, length);
     lease->query[length] = '\0';
     lease->query_started_ns = lease->started_ns;

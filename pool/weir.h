@@ -576,7 +576,8 @@ struct weir_timings {
  * WEIR_ETIMEDOUT, WEIR_ECANCELED, WEIR_EQUEUEFULL; WEIR_ECONNECT, as soon as it is certain that no
  * connection can be made before the deadline; WEIR_ESHED, see weir_pool_options; WEIR_EDEADLK:
  * every connection is held by tasks that themselves wait for one of this pool, or for members of
- * their groups that do; WEIR_ECLOSED, WEIR_ENOMEM, WEIR_ENOTASK. The caller owns the lease. */
+ * their groups that do (who took a lease holds it, until a query is run on it by another);
+ * WEIR_ECLOSED, WEIR_ENOMEM, WEIR_ENOTASK. The caller owns the lease. */
 #define weir_acquire(pool, scope, lease) weir_acquire_at((pool), (scope), WEIR_HERE, (lease))
 WEIR_PUBLIC weir_async int weir_acquire_at(weir_pool *pool, const weir_scope *scope,
                                            const char *where, weir_lease **lease);

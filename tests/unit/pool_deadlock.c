@@ -420,6 +420,36 @@ static void a_lease_may_outlive_the_task_that_took_it(void **state)
     assert_int_equal(w.refused, 0);
 }
 
+static int work_with_what_was_passed_on(void *arg)
+{
+    world *w = arg;
+    static const weir_statement any = {.sql = "select 1"};
+    expect(weir_query(w->passed, &any, NULL, NULL) == 0);
+    weir_sleep(WEIR_MS(10));
+    weir_release(w->passed);
+    return 0;
+}
+
+static int pass_on_and_take(world *w)
+{
+    weir_lease *another = NULL;
+    weir_task *worker = NULL;
+    expect(take(w->pool, "passed on", &w->passed) == 0);
+    expect(weir_spawn(work_with_what_was_passed_on, w, &worker) == 0);
+    weir_sleep(WEIR_MS(1));
+    expect(take(w->pool, "another", &another) == 0);
+    weir_release(another);
+    expect(weir_join(worker, NULL) == 0);
+    return 0;
+}
+
+static void who_passed_its_lease_on_may_wait_for_it(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, pass_on_and_take);
+    assert_int_equal(w.refused, 0);
+}
+
 static void by_callback(void *arg, int error, weir_lease *lease)
 {
     expect(error == 0);
@@ -463,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_waiter_that_has_been_cancelled_gives_back_what_it_holds),
         cmocka_unit_test(pools_are_looked_at_one_by_one),
         cmocka_unit_test(a_lease_may_outlive_the_task_that_took_it),
+        cmocka_unit_test(who_passed_its_lease_on_may_wait_for_it),
         cmocka_unit_test(a_lease_taken_by_callback_may_come_back_at_any_time),
     };
     return cmocka_run_group_tests_name("pool_deadlock", tests, NULL, NULL);
