@@ -185,8 +185,9 @@ static weir_async void pause_pool(weir_request *req)
             return;
         }
         snprintf(detail, sizeof detail,
-                 "The pool is paused, but after %.0f ms %u of its connections were still in use.",
-                 (double)req->query_timeout_ns / 1e6, gauge.in_use);
+                 "The pool is paused, but after %.0f ms %u of its connections %s still in use.",
+                 (double)req->query_timeout_ns / 1e6, gauge.in_use,
+                 gauge.in_use == 1 ? "was" : "were");
         weir_reply_problem(
             req, (problem){.kind = PROBLEM_NOT_AT_REST, .detail = detail, .retryable = true});
         reply_holders(req, 0);
@@ -270,7 +271,10 @@ static weir_async void reload(weir_request *req)
         weir_reply_error(req, PROBLEM_RELOAD, "%s%s%s%s", fault->file, fault->line ? line : "",
                          *fault->file ? ": " : "", fault->message);
     } else if (r == WEIR_ECANCELED) {
-        weir_reply_error(req, PROBLEM_DRAINING, "The service is stopping.");
+        weir_reply_problem(req, (problem){.kind = PROBLEM_DRAINING,
+                                          .detail = "The service is stopping.",
+                                          .retryable = true});
+        req->retry_after = 1;
     } else {
         weir_reply_problem(
             req, (problem){.kind = PROBLEM_DATABASE_DOWN,

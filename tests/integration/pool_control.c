@@ -424,6 +424,10 @@ static void a_drain_ends_the_service_as_sigterm_does(void **state)
     assert_true(truth(&r, "draining"));
     http_reply_free(&r);
     assert_true(BECOMES(http_status(weir_port(weir), "/q/ping") == 503, 5));
+    r = control("/reload"); /* comes too late, and may be tried where the service is next */
+    assert_problem(&r, 503, "draining");
+    assert_non_null(http_header(&r, "Retry-After"));
+    http_reply_free(&r);
     assert_int_equal(answered(0), 200);
     assert_int_equal(weir_await_exit(weir, 10), 0);
 }
