@@ -514,7 +514,8 @@ WEIR_PUBLIC int weir_pool_open(weir_runtime *runtime, const weir_pool_options *o
 /* Closes a pool: waiters and new takes are refused with WEIR_ECLOSED, idle connections closed,
  * leased ones as they come back; then frees it. Suspends until then. On WEIR_ETIMEDOUT or
  * WEIR_ECANCELED, also of a task cancelled before, the pool is still closing: call again on this
- * lane, or weir_pool_close_cb. WEIR_ENOTASK. Takes NULL. */
+ * lane, or weir_pool_close_cb. Two who close it at once end the program. WEIR_ENOTASK. Takes NULL.
+ */
 WEIR_PUBLIC weir_async int weir_pool_close(weir_pool *pool);
 
 /* The same for programs without tasks: `closed(arg)` is called on the current lane once the pool is
@@ -731,8 +732,8 @@ WEIR_PUBLIC void weir_pool_connect_error(weir_pool *pool, weir_error *error);
 
 /* How long a take that joins the queue now may expect to wait, from the measured use time, the
  * connections that are up and the queue, by Little's law over the last leases; with none up, what a
- * dial takes and the pause before it. 0 when it need not wait or nothing is known yet. Any thread.
- */
+ * dial takes and the pause before it. 0 when it need not wait or nothing is known yet. How long a
+ * paused pool stays so is not known, and not counted. Any thread. */
 WEIR_PUBLIC uint64_t weir_pool_expected_wait(weir_pool *pool);
 
 #define WEIR_LABEL_MAX 64
