@@ -776,10 +776,8 @@ static void any_thread_may_ask_while_lanes_are_at_work(void **state)
     assert_int_equal(weir_fake_open(&fake), 0);
     assert_int_equal(weir_runtime_open(&options, &c.runtime), 0);
     /* However slow the machine, nobody is turned away. */
-    weir_pool_options pool = {.driver = weir_fake_driver(),
-                              .driver_arg = fake,
-                              .max = 3,
-                              .shed_target_ns = WEIR_NEVER};
+    weir_pool_options pool = {
+        .driver = weir_fake_driver(), .driver_arg = fake, .max = 3, .shed_target_ns = WEIR_NEVER};
     assert_int_equal(weir_pool_open(c.runtime, &pool, &c.pool, NULL), 0);
     for (uint32_t i = 0; i < 20; i++)
         assert_int_equal(weir_spawn_on(weir_runtime_lane(c.runtime, i % 2), use_often, &c), 0);
