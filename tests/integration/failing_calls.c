@@ -141,7 +141,7 @@ static bool is_fine(int end, int wanted)
 {
     if (end == wanted)
         return true;
-    bool late = lasts && (end == WEIR_ETIMEDOUT || end == WEIR_ECONNECT);
+    bool late = lasts && (end == WEIR_ETIMEDOUT || end == WEIR_ECONNECT || end == WEIR_ESHED);
     return end < 0 && end > -64 && (has_failed() || late);
 }
 
