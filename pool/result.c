@@ -32,6 +32,7 @@ bool weir_result_is_null(const weir_result *r, uint32_t row, uint32_t column)
 
 const char *weir_result_value(const weir_result *r, uint32_t row, uint32_t column)
 {
+    assert(row < weir_result_rows(r) && column < weir_result_columns(r));
     return r->class->value(r, row, column);
 }
 

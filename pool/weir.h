@@ -655,7 +655,8 @@ WEIR_PUBLIC weir_async int weir_describe(weir_lease *lease, const weir_statement
 /* ---- Results ---- */
 
 /* A whole answer, in PostgreSQL's text format. Owned by the caller; usable from any one thread at a
- * time, also after the lease is released. Indices are not checked beyond an assertion. */
+ * time, also after the lease is released. Indices must be in range: a value out of it ends the
+ * program. */
 WEIR_PUBLIC uint32_t weir_result_rows(const weir_result *result);
 WEIR_PUBLIC uint32_t weir_result_columns(const weir_result *result);
 WEIR_PUBLIC const char *weir_result_column_name(const weir_result *result, uint32_t column);

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +27,9 @@ static int total_of(const char *id, char *total, size_t size)
     r = weir_query(lease, &find_order, &(weir_params){.count = 1, .values = &id}, &rows);
     if (r < 0)
         return r;
-    strncat(total, weir_result_value(rows, 0, 0), size - 1);
+    if (weir_result_rows(rows) == 0)
+        return 1; /* there is no such order */
+    snprintf(total, size, "%s", weir_result_value(rows, 0, 0));
     return 0;
 }
 
@@ -231,8 +234,8 @@ static void answer_arrives(void *arg, int error, weir_result *rows)
 {
     program *p = arg;
     p->answered = error;
-    if (error == 0)
-        strncat(p->total, weir_result_value(rows, 0, 0), sizeof p->total - 1);
+    if (error == 0 && weir_result_rows(rows) > 0)
+        snprintf(p->total, sizeof p->total, "%s", weir_result_value(rows, 0, 0));
     weir_result_free(rows);
     weir_release(p->lease);
     weir_pool_close_cb(p->pool, pool_closed, p);
