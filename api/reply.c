@@ -39,6 +39,8 @@ void reply_allow(weir_request *req, uint32_t methods)
                                    length ? ", " : "", name);
         assert(length < sizeof req->allow);
     }
+    if (length == 0) /* a header without a value would not be sent */
+        snprintf(req->allow, sizeof req->allow, "OPTIONS");
 }
 
 /* ---- Problems ---- */

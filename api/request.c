@@ -246,6 +246,7 @@ static void report(const weir_request *req, int status)
     const weir_api *api = req->lane->api;
     const weir_timings *t = &req->timings;
     uint64_t duration_ns = weir_now() - req->began_ns;
+    bool gone = status == CLIENT_GONE; /* what it would have been told is nobody's news */
 
     metrics_request(req->lane->metrics, req->route, req->method_name, status, duration_ns);
     if (!api->on_request)
@@ -260,8 +261,8 @@ static void report(const weir_request *req, int status)
         .bytes = req->bytes,
         .request_id = req->request_id,
         .traceparent = req->traceparent,
-        .code = *req->code ? req->code : NULL,
-        .message = req->message,
+        .code = *req->code && !gone ? req->code : NULL,
+        .message = gone ? NULL : req->message,
         .label = req->scope.label,
     };
     api->on_request(api->arg, &record);

@@ -304,7 +304,8 @@ static void say_slow(saying *s, const findings *f)
 
 static void say_shed(saying *s, const findings *f)
 {
-    say(s, f->view.shedding ? "overload has lasted: " : "the wait would have been too long: ");
+    say(s, f->view.shedding ? "overload has lasted" : "the wait would have been too long");
+    say(s, has_free(f) ? "; by now " : ": ");
     say_connections(s, f);
     if (f->view.use_ns > 0) {
         say(s, "; a lease lately lasts ");
