@@ -31,6 +31,18 @@ static void run_by(listener *l, uint64_t at_ns)
         weir_timer_start(&l->timer, at_ns, due);
 }
 
+/* Where there are as many clients as there may be, or no descriptor for one more, the daemon leaves
+ * off listening, and takes it up again in the next turn after one has gone. It has no event and no
+ * time-out for that, so that it might never come. */
+static bool client_went(listener *l)
+{
+    uint32_t before = l->clients;
+
+    l->clients =
+        MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+    return l->clients < before;
+}
+
 /* Client sockets are edge-triggered inside the daemon: what is left for later has no event of its
  * own, so that its time-out of 0 means now. Connections that are held have it say 0 all the time;
  * then `turns_wanted` tells whether there is more to do, and should it ever miss something, a short
@@ -38,13 +50,14 @@ static void run_by(listener *l, uint64_t at_ns)
 void listener_run(listener *l)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    bool timed, more;
+    bool timed, more, went = false;
     int turns = 0;
 
     do {
         if (l->turns_wanted > 0)
             l->turns_wanted--;
         MHD_run(l->daemon);
+        went |= client_went(l);
         timed = MHD_get_timeout(l->daemon, &wait_ms) == MHD_YES;
         more = timed && wait_ms == 0 && (l->held == 0 || l->turns_wanted > 0);
     } while (more && ++turns < TURNS_MAX);
@@ -53,6 +66,8 @@ void listener_run(listener *l)
         run_by(l, l->ran_ns);
     else if (timed)
         run_by(l, l->ran_ns + (wait_ms ? WEIR_MS(wait_ms) : RUN_ANYWAY));
+    if (went && !more)
+        run_by(l, l->ran_ns + RUN_ANYWAY);
 }
 
 void listener_want(listener *l, uint32_t turns)

@@ -23,6 +23,7 @@ typedef struct listener {
     uint64_t ran_ns;
     uint32_t held;         /* connections that wait for their answer without being suspended */
     uint32_t turns_wanted; /* that libmicrohttpd needs before it has nothing left to do */
+    uint32_t clients;      /* after its last turn */
     bool admin;            /* serves operators, and nobody else */
     bool started;
 } listener;

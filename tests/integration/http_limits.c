@@ -210,6 +210,31 @@ static void many_headers_are_431_and_never_a_hang(void **state)
     assert_true(taken >= 2 && refused >= 15);
 }
 
+static int serve_few(void **state)
+{
+    serve_ready((const char *const[]){"--lanes", "1", "--clients-max", "20", "--client-timeout",
+                                      "1s", NULL});
+    return 0;
+}
+
+/* As many as there may be, and more behind them, none of which says anything. */
+static void a_full_house_of_silent_clients_is_survived(void **state)
+{
+    enum { SILENT = 60 };
+    int fds[SILENT];
+    for (int i = 0; i < SILENT; i++)
+        fds[i] = raw_dial(weir_port(weir));
+    for (int i = 0; i < 20; i++) { /* sent away for their silence, all at once */
+        char *heard = raw_hear(fds[i], "nothing", 1);
+        free(heard);
+    }
+    for (int i = 0; i < SILENT; i++)
+        raw_vanish(fds[i], false);
+    double began = now();
+    assert_int_equal(status_of("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+    assert_true(now() - began < 5 * slower());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +247,8 @@ int main(void)
         usual(a_long_path_is_414),
         usual(long_arguments_fit_or_are_refused),
         usual(many_headers_are_431_and_never_a_hang),
+        cmocka_unit_test_setup_teardown(a_full_house_of_silent_clients_is_survived, serve_few,
+                                        stop),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests_name("http_limits", tests, items_start, items_end);
