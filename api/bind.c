@@ -16,6 +16,7 @@ typedef struct binder {
     const query *query;
     char **values; /* one a parameter */
     source *from;
+    const bind_later *later; /* NULL: none */
     bind_fault *fault;
 } binder;
 
@@ -69,27 +70,27 @@ static int bind_path(binder *b, const route_match *match)
     return status;
 }
 
-static int bind_members(binder *b, json_body *body)
+static int bind_member(binder *b, const char *name, const json_item *item)
 {
-    const char *name;
-    json_item item;
-    int status = 0;
-    while (status == 0 && json_body_next(body, &name, &item)) {
-        uint32_t index = 0;
-        status = claim(b, name, FROM_BODY, &index);
-        if (status == 0 && !json_item_null(&item))
-            status = bind_json(&b->query->params[index], &item, &b->values[index], b->fault);
-    }
-    return status;
+    uint32_t index = 0;
+    int status = claim(b, name, FROM_BODY, &index);
+    if (status == 0 && b->later)
+        status = b->later->take(b->later->arg, index, item, b->fault);
+    if (status != 0 || json_item_null(item))
+        return status < 0 ? status : 0;
+    return bind_json(&b->query->params[index], item, &b->values[index], b->fault);
 }
 
 static int bind_body(binder *b, const char *text, size_t length)
 {
     json_body body;
+    json_item item;
+    const char *name;
     int status = json_body_read(text, length, &body, b->fault);
     if (status != 0)
         return status;
-    status = bind_members(b, &body);
+    while (status == 0 && json_body_next(&body, &name, &item))
+        status = bind_member(b, name, &item);
     json_body_free(&body);
     return status;
 }
@@ -147,17 +148,27 @@ static int bind_absent(binder *b)
     return status;
 }
 
-static int bind_all(binder *b, const route_match *match, const bind_pair *pairs,
-                    uint32_t pair_count, const char *body, size_t body_length)
+static int binder_open(binder *b)
 {
     b->values = calloc(b->query->param_count + 1, sizeof *b->values);
     b->from = calloc(b->query->param_count + 1, sizeof *b->from);
-    int status = b->values && b->from ? bind_path(b, match) : WEIR_ENOMEM;
+    return b->values && b->from ? 0 : WEIR_ENOMEM;
+}
+
+/* What is absent, and then the outcome. */
+static int binder_close(binder *b, int status, bound *out)
+{
     if (status == 0)
-        status = bind_body(b, body, body_length);
-    if (status == 0)
-        status = bind_pairs(b, pairs, pair_count);
-    return status == 0 ? bind_absent(b) : status;
+        status = bind_absent(b);
+    bound bound_values = {
+        .params = {.count = b->query->param_count, .values = (const char *const *)b->values},
+        .values = b->values};
+    free(b->from);
+    if (status != 0)
+        bound_free(&bound_values);
+    else
+        *out = bound_values;
+    return status;
 }
 
 int bind_request(const query *q, const route_match *match, const bind_pair *pairs,
@@ -165,16 +176,29 @@ int bind_request(const query *q, const route_match *match, const bind_pair *pair
                  bind_fault *fault)
 {
     binder b = {.query = q, .fault = fault};
-    int status = bind_all(&b, match, pairs, pair_count, body, body_length);
-    bound bound_values = {
-        .params = {.count = q->param_count, .values = (const char *const *)b.values},
-        .values = b.values};
-    free(b.from);
-    if (status != 0)
-        bound_free(&bound_values);
-    else
-        *out = bound_values;
-    return status;
+    int status = binder_open(&b);
+    if (status == 0)
+        status = bind_path(&b, match);
+    if (status == 0)
+        status = bind_body(&b, body, body_length);
+    if (status == 0)
+        status = bind_pairs(&b, pairs, pair_count);
+    return binder_close(&b, status, out);
+}
+
+int bind_object(const query *q, const json_item *object, const bind_later *later, bound *out,
+                bind_fault *fault)
+{
+    binder b = {.query = q, .later = later, .fault = fault};
+    int status = binder_open(&b);
+    if (status == 0 && object) {
+        json_walk walk = json_walk_begin(object);
+        json_item item;
+        const char *name;
+        while (status == 0 && json_walk_next(&walk, &name, &item))
+            status = bind_member(&b, name, &item);
+    }
+    return binder_close(&b, status, out);
 }
 
 void bound_free(bound *b)

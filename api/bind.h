@@ -16,6 +16,8 @@ typedef struct bound {
     char **values; /* params.values; each NULL or malloc'ed */
 } bound;
 
+typedef struct json_item json_item;
+
 /* One name=value of the query string, decoded, in order; a name may occur several times. */
 typedef struct bind_pair {
     const char *name;
@@ -39,6 +41,17 @@ typedef struct bind_pair {
 int bind_request(const query *q, const route_match *match, const bind_pair *pairs,
                  uint32_t pair_count, const char *body, size_t body_length, bound *out,
                  bind_fault *fault);
+/* What may take a member for itself before it is bound: 1, and the parameter is left null; 0;
+ * WEIR_EINVAL with `fault`, WEIR_ENOMEM. */
+typedef struct bind_later {
+    int (*take)(void *arg, uint32_t parameter, const json_item *item, bind_fault *fault);
+    void *arg;
+} bind_later;
+
+/* The same with values from a JSON object alone, NULL for none. `later` may be NULL. Not recursive.
+ */
+int bind_object(const query *q, const json_item *object, const bind_later *later, bound *out,
+                bind_fault *fault);
 void bound_free(bound *b);
 
 #endif
