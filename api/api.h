@@ -39,6 +39,9 @@ typedef struct weir_api_options {
     const char *admin_listen;    /* NULL: what is for operators is on `listen` */
     uint64_t acquire_timeout_ns; /* 1 s */
     uint64_t query_timeout_ns;   /* 5 s */
+    uint32_t batch_max;          /* queries in one request to /batch, /tx or /sql; 100 */
+    uint32_t batch_concurrency;  /* of one batch, at once; 4 */
+    uint64_t batch_timeout_ns;   /* all of them together; 20 s */
     size_t body_max;             /* 1 MiB; larger: 413 */
     size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
     uint32_t connections_max;    /* clients at most, all lanes together; 4096 */

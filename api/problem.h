@@ -23,6 +23,8 @@
       "The role that the service connects as lacks a privilege.")                                  \
     X(PROBLEM_NOT_FOUND, 404, "not_found", "Nothing is served at this path",                       \
       "GET / lists what is.")                                                                      \
+    X(PROBLEM_NO_QUERY, 404, "query_not_found", "There is no query of this name",                  \
+      "A query's name is that of its file without .sql. GET / lists what there is.")               \
     X(PROBLEM_NO_ROW, 404, "row_not_found", "There is no such row",                                \
       "The query answers with one row and found none.")                                            \
     X(PROBLEM_METHOD, 405, "method_not_allowed", "The path does not take this method",             \
@@ -45,6 +47,8 @@
     X(PROBLEM_RELOAD, 422, "reload_failed", "The queries on disk cannot be served",                \
       "The detail says which file, which line and why. Nothing has changed: the queries that "     \
       "were served before still are.")                                                             \
+    X(PROBLEM_NOT_RUN, 424, "not_run", "Another query of the request had failed",                  \
+      "It was not begun, or was cancelled, because one that it belongs together with failed.")     \
     X(PROBLEM_INTERNAL, 500, "internal_error", "The query failed",                                 \
       "The query, the schema or the service is at fault, not the request.")                        \
     X(PROBLEM_STARTING, 503, "starting", "The service is starting",                                \

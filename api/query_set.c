@@ -122,19 +122,25 @@ static int index_queries(query_set *set, const char *const *pools, query_fault *
     return status;
 }
 
+const query *query_set_find(const query_set *set, const char *name)
+{
+    named *entry;
+    HASH_FIND(hh, set->by_name, name, strlen(name), entry);
+    return entry ? entry->query : NULL;
+}
+
 static int match_name(const query_set *set, query_method method, const char *name,
                       route_match *match)
 {
-    named *entry;
+    const query *q = query_set_find(set, name);
     match->allowed = 0;
-    HASH_FIND(hh, set->by_name, name, strlen(name), entry);
-    if (!entry)
+    if (!q)
         return WEIR_EINVAL;
     match->allowed = 1u << METHOD_GET | 1u << METHOD_POST;
     if (!(match->allowed & 1u << method))
         return WEIR_EINVAL;
-    match->query = entry->query;
-    match->route = entry->query->named_path;
+    match->query = q;
+    match->route = q->named_path;
     match->value_count = 0;
     return 0;
 }

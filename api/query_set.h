@@ -29,6 +29,8 @@ void query_set_unref(query_set *set);     /* any thread; takes NULL */
 
 uint32_t query_set_count(const query_set *set);
 const query *query_set_at(const query_set *set, uint32_t index);
+/* The query of this name, or NULL. */
+const query *query_set_find(const query_set *set, const char *name);
 /* Those of one pool's database, for shape_of and encode_…; NULL while not described, and when
  * built-in types are all there are. */
 const shape_set *query_set_shapes(const query_set *set, uint32_t pool);

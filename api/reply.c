@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "encode.h"
+#include "parts.h"
 
 #define JSON         "application/json"
 #define PROBLEM_JSON "application/problem+json"
@@ -353,6 +354,13 @@ void weir_reply_result(weir_request *req, weir_result **result)
     weir_reply_body(req, 200, JSON);
 }
 
+void reply_parts(weir_request *req, bool pool_told)
+{
+    req->open_object = true;
+    req->tell_pool = pool_told;
+    weir_reply_body(req, 200, JSON);
+}
+
 static void encode_result(weir_request *req)
 {
     const shape_set *shapes = query_set_shapes(req->queries->set, req->query->pool_index);
@@ -361,17 +369,17 @@ static void encode_result(weir_request *req)
 
     switch (req->query->returns) {
     case RETURNS_ROWS:
-        buffer_text(out, "{\"rows\":");
+        buffer_text(out, "\"rows\":");
         encode_rows(out, result, shapes);
         buffer_text(out, ",\"count\":");
         buffer_uint(out, weir_result_rows(result));
         return;
     case RETURNS_ROW:
-        buffer_text(out, "{\"row\":");
+        buffer_text(out, "\"row\":");
         encode_row(out, result, 0, shapes);
         return;
     case RETURNS_COUNT:
-        buffer_text(out, "{\"count\":");
+        buffer_text(out, "\"count\":");
         buffer_uint(out, weir_result_affected(result));
         return;
     }
@@ -447,17 +455,25 @@ static void tell_pool(weir_request *req)
     buffer_char(out, '}');
 }
 
-void reply_seal(weir_request *req)
+void reply_members(weir_request *req)
 {
-    if (req->result) {
+    if (req->result)
         encode_result(req);
-        weir_result_free(req->result);
-        req->result = NULL;
-    }
-    if (!req->open_object)
-        return;
+    weir_result_free(req->result);
+    req->result = NULL;
     if (req->tell_pool)
         tell_pool(req);
+}
+
+void reply_seal(weir_request *req)
+{
+    if (!req->open_object)
+        return;
+    if (req->status == 200)
+        buffer_char(&req->out, '{');
+    if (req->status == 200 && req->parts)
+        parts_encode(req->parts, &req->out);
+    reply_members(req);
     buffer_text(&req->out, "}\n");
     req->open_object = false;
 }

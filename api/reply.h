@@ -9,6 +9,9 @@
  * once the lease has been given back. */
 void weir_reply_result(weir_request *req, weir_result **result);
 
+/* The results of the request's parts, in order; with what the pool had to do with them all. */
+void reply_parts(weir_request *req, bool pool_told);
+
 /* Why weir_acquire gave no lease: with who holds the pool and when to try again. */
 void weir_reply_refused(weir_request *req, int error);
 
@@ -43,6 +46,10 @@ void reply_connect_error(buffer *out, const weir_error *error, bool message);
 
 /* Encodes the result and closes the JSON object. On the loop's own stack, after the handler. */
 void reply_seal(weir_request *req);
+
+/* What belongs into the answer's JSON object behind what stands in req->out: the result, and the
+ * pool where it is to be told. On the loop's own stack, after the handler. */
+void reply_members(weir_request *req);
 
 /* The header Allow for a set of methods, bits 1 << query_method. */
 void reply_allow(weir_request *req, uint32_t methods);

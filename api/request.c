@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "framing.h"
+#include "parts.h"
 #include "reply.h"
 
 /* How much of a body that is too large is read and thrown away, so that its sender gets to read the
@@ -118,6 +119,7 @@ static void request_free(weir_request *req)
     free(req->body);
     free(req->message);
     free(req->reason);
+    parts_free(req->parts);
     bound_free(&req->bound);
     weir_result_free(req->result);
     buffer_free(&req->out);

@@ -15,6 +15,7 @@ typedef enum request_step {
 } request_step;
 
 typedef struct disconnect_watch disconnect_watch;
+typedef struct request_parts request_parts;
 
 /* Freed when both libmicrohttpd and the task have let go. On one lane. */
 struct weir_request {
@@ -53,6 +54,7 @@ struct weir_request {
     bound bound;
     const weir_statement *statement;
     const weir_params *params;
+    request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
 
     /* The answer. */
@@ -109,10 +111,17 @@ void route_start(weir_request *req);
 /* The arguments of a request, and whether its body is JSON if it has one. False when it has been
  * answered because they cannot be read. `a` points into the request. */
 bool route_arguments(weir_request *req, arguments *a);
+/* Gives the request the queries as they are now. False when it has been answered because there are
+ * none, or none are to be begun any more. */
+bool route_queries(weir_request *req);
+/* Whether the query string asks for the request's own lifecycle. */
+bool route_trace(const arguments *a);
 
 /* ---- What answers: a handler, called as a task ---- */
 
 weir_async void serve_query(weir_request *req);
+/* The same, and why there are no rows: 0, or the WEIR_E… code of what has been answered. */
+weir_async int query_answer(weir_request *req);
 
 /* ---- What answers at once, on the loop's own stack ---- */
 
@@ -121,6 +130,7 @@ void serve_readyz(weir_request *req);
 void serve_metrics(weir_request *req);
 void serve_pool_state(weir_request *req);
 void serve_control(weir_request *req); /* POST /pool/… and /reload */
+void serve_batch(weir_request *req);   /* POST /batch */
 void serve_landing(weir_request *req);
 void serve_problem_page(weir_request *req);
 

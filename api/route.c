@@ -26,6 +26,7 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/pool/evict", false, true, serve_control},
     {METHOD_POST, "/pool/drain", false, true, serve_control},
     {METHOD_POST, "/reload", false, true, serve_control},
+    {METHOD_POST, "/batch", false, false, serve_batch},
     {METHOD_GET, "/", false, false, serve_landing},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };
@@ -93,7 +94,7 @@ bool route_arguments(weir_request *req, arguments *a)
     }
     if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
         weir_reply_error(req, PROBLEM_MEDIA_TYPE,
-                         "A body must be a JSON object with Content-Type: application/json.");
+                         "A body must be JSON with Content-Type: application/json.");
         return false;
     }
     return true;
@@ -147,7 +148,7 @@ static void start_query(weir_request *req)
     route_start(req);
 }
 
-static bool wants_trace(const arguments *a)
+bool route_trace(const arguments *a)
 {
     for (uint32_t i = 0; i < a->count; i++)
         if (strcmp(a->pairs[i].name, "_trace") == 0)
@@ -163,7 +164,7 @@ static void bind_and_start(weir_request *req, const route_match *match)
 
     if (!route_arguments(req, &a))
         return;
-    req->trace = wants_trace(&a);
+    req->trace = route_trace(&a);
     r = bind_request(req->query, match, a.pairs, a.count, req->body, req->body_length, &req->bound,
                      &fault);
     if (r == WEIR_EINVAL)
@@ -220,20 +221,20 @@ static void route_query(weir_request *req)
         refuse_method(req, allowed);
 }
 
-static void serve_queries(weir_request *req)
+bool route_queries(weir_request *req)
 {
     if (atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed)) {
         weir_reply_problem(req, (problem){.kind = PROBLEM_DRAINING, .retryable = true});
         req->retry_after = 1;
-        return;
+        return false;
     }
     req->queries = lane_queries_ref(req->lane);
     if (!req->queries) {
         weir_reply_problem(req, (problem){.kind = PROBLEM_STARTING, .retryable = true});
         req->retry_after = 1;
-        return;
+        return false;
     }
-    route_query(req);
+    return true;
 }
 
 void route_request(weir_request *req)
@@ -246,8 +247,8 @@ void route_request(weir_request *req)
         weir_reply_error(req, PROBLEM_NOT_FOUND, "This listener serves operators only.");
     else if (strcmp(req->path, "*") == 0 && strcmp(req->method_name, "OPTIONS") == 0)
         reply_options(req, (1u << METHOD_COUNT) - 1);
-    else
-        serve_queries(req);
+    else if (route_queries(req))
+        route_query(req);
     if (req->step == REQUEST_RECEIVING)
         request_answer(req);
 }

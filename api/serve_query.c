@@ -4,23 +4,33 @@
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
 static weir_async int run(weir_request *req, weir_lease *lease, weir_result **rows)
 {
+    uint64_t now = weir_now(), until = weir_deadline();
+    uint64_t left = until == WEIR_NEVER ? until : until > now ? until - now : 1;
+    if (left < req->query_timeout_ns)
+        req->query_timeout_ns = left; /* which is what a late answer tells */
     weir_scoped_timeout(limit, req->query_timeout_ns);
     return weir_query(lease, req->statement, req->params, rows);
 }
 
-weir_async void serve_query(weir_request *req)
+weir_async int query_answer(weir_request *req)
 {
     weir_scoped_lease weir_lease *lease = NULL; /* given back on every path out */
     int r = weir_acquire(req->pool, &req->scope, &lease);
     if (r < 0) {
         weir_reply_refused(req, r); /* 503, with who holds the pool and when to try again */
-        return;
+        return r;
     }
     weir_scoped_result weir_result *rows = NULL;
     r = run(req, lease, &rows);
     if (r < 0) {
         weir_reply_failed(req, lease, r);
-        return;
+        return r;
     }
     weir_reply_result(req, &rows);
+    return 0;
+}
+
+weir_async void serve_query(weir_request *req)
+{
+    query_answer(req);
 }

@@ -68,6 +68,8 @@ struct weir_api {
     token_set tokens; /* that let operators in */
     weir_api_operator operator;
     uint64_t acquire_timeout_ns, query_timeout_ns, idle_timeout_ns;
+    uint32_t batch_max, batch_concurrency;
+    uint64_t batch_timeout_ns;
     size_t body_max, connection_memory;
     uint32_t connections_max;
     bool expose_sql;

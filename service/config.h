@@ -21,6 +21,8 @@ typedef struct config {
     const char *on_connect;             /* NULL when not given */
     uint32_t host_order;                /* a host_order */
     const char *token, *token_file;     /* NULL when not given */
+    uint32_t batch_max, batch_concurrency;
+    uint64_t batch_timeout_ns;
     bool leak_reclaim;
     uint64_t keepalive_ns, leak_after_ns, shed_target_ns, shed_interval_ns, replica_lag_ns;
     uint64_t acquire_timeout_ns, query_timeout_ns, connect_timeout_ns;

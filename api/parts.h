@@ -1,0 +1,44 @@
+/* parts.h: the several queries that one request asks for.
+ *
+ * Each is a request of its own to whoever runs and answers it, but for libmicrohttpd, which knows
+ * only the whole. */
+#ifndef WEIR_PARTS_H
+#define WEIR_PARTS_H
+
+#include "json_text.h"
+#include "request.h"
+
+typedef struct part {
+    request_parts *of;
+    uint32_t index;
+    weir_request *req; /* stands for it; its strings and queries are the whole's */
+    char *path;        /* of req: where in the body it was asked for */
+} part;
+
+struct request_parts {
+    weir_request *whole;
+    json_t *document; /* the body; NULL until it is read */
+    part *each;
+    uint32_t count;
+    uint64_t deadline_ns; /* of all of them together */
+    bool fail_fast;       /* the first that fails ends the others */
+    bool failed;          /* one has */
+};
+
+/* Reads a body that is to be a JSON `what`, "array" or "object", and makes it the request's. False
+ * when the request has been answered: it or its query string cannot be read, nothing may be begun
+ * now. `a` points into the request. On the loop's own stack, as all here. */
+bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *body);
+/* Makes one part for each element of an array, which stands at `where` in the body. False as above:
+ * there are none, or too many. */
+bool parts_make(weir_request *req, const char *where, const json_item *array);
+/* Where in the body a part stands: "3", "queries.3". */
+void part_where(const part *p, char *where, size_t size);
+/* Makes the part run a query, with its lease on the query's own pool. */
+void part_query(part *p, const query *q);
+
+/* The answers of all, as members of an object. */
+void parts_encode(request_parts *parts, buffer *out);
+void parts_free(request_parts *parts); /* takes NULL */
+
+#endif

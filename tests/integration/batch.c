@@ -1,0 +1,354 @@
+/* batch.c: tests of several queries in one request, each on a lease of its own. */
+#include "../support/items.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static http_reply batch(const char *body)
+{
+    return http_send(client, "POST", "/batch", body, NULL);
+}
+
+/* A part's result. */
+static json_t *result(const http_reply *r, size_t index)
+{
+    return json_array_get(json_object_get(r->json, "results"), index);
+}
+
+static int status_at(const http_reply *r, size_t index)
+{
+    return (int)json_integer_value(json_object_get(result(r, index), "status"));
+}
+
+static const char *problem_at(const http_reply *r, size_t index, const char *name)
+{
+    const char *value =
+        json_string_value(json_object_get(json_object_get(result(r, index), "problem"), name));
+    return value ? value : "";
+}
+
+static long number(const http_reply *r, const char *name)
+{
+    return (long)json_integer_value(json_object_get(r->json, name));
+}
+
+static int serve_few_at_once(void **state)
+{
+    serve_ready((const char *const[]){"--pool-max", "4", "--lanes", "1", "--batch-concurrency", "2",
+                                      "--batch-max", "20", "--body-max", "64k", NULL});
+    return 0;
+}
+
+static int serve_briefly(void **state)
+{
+    serve_ready((const char *const[]){"--pool-max", "4", "--batch-concurrency", "1",
+                                      "--batch-timeout", "300ms", NULL});
+    return 0;
+}
+
+#define few(name)   cmocka_unit_test_setup_teardown(name, serve_few_at_once, stop)
+#define brief(name) cmocka_unit_test_setup_teardown(name, serve_briefly, stop)
+
+/* ---- What it answers ---- */
+
+static void results_stand_in_order_each_with_its_rows_or_its_problem(void **state)
+{
+    http_reply r = batch("[{\"query\":\"nap\",\"params\":{\"s\":0.05}},"
+                         "{\"query\":\"item\",\"params\":{\"id\":7}},"
+                         "{\"query\":\"item\",\"params\":{\"id\":7000}},"
+                         "{\"query\":\"item\",\"params\":{\"id\":\"x\"}},"
+                         "{\"query\":\"itms\"},"
+                         "{\"query\":\"rename\",\"params\":{\"id\":20,\"name\":\"r\"}},"
+                         "{\"query\":\"items\",\"params\":{\"n\":2},\"timeout\":null}]");
+    assert_status(&r, 200);
+    static const int statuses[] = {200, 200, 404, 400, 404, 200, 200};
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(status_at(&r, i), statuses[i]);
+    json_t *row = json_object_get(result(&r, 1), "row");
+    assert_string_equal(json_string_value(json_object_get(row, "name")), "item 7");
+    assert_non_null(json_object_get(json_object_get(result(&r, 1), "pool"), "wait_ms"));
+    assert_string_equal(problem_at(&r, 2, "code"), "row_not_found");
+    assert_string_equal(problem_at(&r, 2, "instance"), "/batch#/2");
+    assert_string_equal(problem_at(&r, 3, "parameter"), "id");
+    assert_string_equal(problem_at(&r, 4, "code"), "query_not_found");
+    assert_int_equal(json_integer_value(json_object_get(result(&r, 5), "count")), 2);
+    assert_int_equal(json_array_size(json_object_get(result(&r, 6), "rows")), 2);
+    assert_int_equal(number(&r, "count"), 7);
+    assert_int_equal(number(&r, "failed"), 3);
+    http_reply_free(&r);
+}
+
+static void values_are_bound_by_their_type_with_the_digits_they_have(void **state)
+{
+    http_reply r = batch("[{\"query\":\"echo\",\"params\":{\"a\":0.10, \"b\" : \"[{,]\\\"\" }}, "
+                         " {\"params\" : { }, \"query\":\"echo\"}]");
+    assert_status(&r, 200);
+    json_t *row = json_array_get(json_object_get(result(&r, 0), "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "a")), "0.10");
+    assert_string_equal(json_string_value(json_object_get(row, "b")), "[{,]\"");
+    row = json_array_get(json_object_get(result(&r, 1), "rows"), 0);
+    assert_true(json_is_null(json_object_get(row, "a")));
+    http_reply_free(&r);
+}
+
+static void each_query_of_a_batch_is_counted_and_told_apart(void **state)
+{
+    http_reply r = batch("[{\"query\":\"item\",\"params\":{\"id\":1}},"
+                         "{\"query\":\"item\",\"params\":{\"id\":2}}]");
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    assert_int_equal(metric("db_client_operation_duration_seconds_count{pool=\"default\","
+                            "query=\"item\"}"),
+                     2);
+    assert_int_equal(metric("http_server_request_duration_seconds_count{route=\"/batch\","
+                            "method=\"POST\",status=\"200\"}"),
+                     1);
+
+    r = http_send(client, "POST", "/batch?_trace=1", "[{\"query\":\"ping\"}]", NULL);
+    json_t *pool = json_object_get(result(&r, 0), "pool");
+    assert_true(json_array_size(json_object_get(pool, "lifecycle")) >= 5);
+    http_reply_free(&r);
+}
+
+/* ---- How it runs ---- */
+
+#define NAP "{\"query\":\"nap\",\"params\":{\"s\":5}}"
+
+/* A batch beside the test's own requests. */
+static int begin(const char *path, const char *body)
+{
+    char request[1024];
+    int fd = raw_dial(weir_port(weir));
+    snprintf(request, sizeof request,
+             "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             path, strlen(body), body);
+    say(fd, request);
+    return fd;
+}
+
+static void only_so_many_of_one_batch_run_at_once(void **state)
+{
+    int fd = begin("/batch", "[" NAP "," NAP "," NAP "," NAP "," NAP "]");
+    assert_true(BECOMES(naps() == 2, 5));
+    http_reply r = get("/q/ping"); /* others still find a connection */
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    assert_int_equal(naps(), 2);
+    close(fd);
+    assert_true(BECOMES(naps() == 0, 5));
+}
+
+static void a_client_that_goes_away_cancels_the_whole_batch(void **state)
+{
+    int fd = begin("/batch", "[" NAP "," NAP "," NAP "]");
+    assert_true(BECOMES(naps() == 2, 5));
+    raw_vanish(fd, true);
+    assert_true(BECOMES(naps() == 0, 5));
+    assert_true(BECOMES(pool("in_use") == 0 && pool("waiting") == 0, 5));
+}
+
+static void the_first_failure_cancels_the_rest_when_asked_to(void **state)
+{
+    http_reply r = http_send(client, "POST", "/batch?fail=fast",
+                             "[" NAP ",{\"query\":\"shout\"}," NAP "," NAP "]", NULL);
+    assert_status(&r, 200);
+    assert_true(r.seconds < 4);
+    assert_int_equal(status_at(&r, 1), 400);
+    for (size_t i = 0; i < 4; i++)
+        if (i != 1)
+            assert_string_equal(problem_at(&r, i, "code"), "not_run");
+    assert_int_equal(number(&r, "failed"), 4);
+    http_reply_free(&r);
+    assert_true(BECOMES(naps() == 0, 5));
+
+    r = http_send(client, "POST", "/batch?fail=fast",
+                  "[" NAP ",{\"query\":\"item\",\"params\":{}}]", NULL);
+    assert_int_equal(status_at(&r, 0), 424); /* none is begun when one cannot be */
+    assert_int_equal(status_at(&r, 1), 400);
+    http_reply_free(&r);
+
+    r = http_send(client, "POST", "/batch?fail=late",
+                  "[{\"query\":\"shout\"},{\"query\":\"ping\"}]", NULL);
+    assert_int_equal(status_at(&r, 1), 200);
+    http_reply_free(&r);
+}
+
+static void a_query_may_be_given_less_time_but_not_more(void **state)
+{
+    http_reply r = batch("[{\"query\":\"nap\",\"params\":{\"s\":5},\"timeout\":\"100ms\"},"
+                         "{\"query\":\"short\",\"timeout\":\"1m\"}]");
+    assert_status(&r, 200);
+    assert_true(r.seconds < 4);
+    assert_string_equal(problem_at(&r, 0, "detail"), "The query was cancelled after 100 ms.");
+    assert_string_equal(problem_at(&r, 1, "detail"), "The query was cancelled after 150 ms.");
+    http_reply_free(&r);
+}
+
+static void a_batch_as_a_whole_has_a_limit_of_time(void **state)
+{
+    http_reply r = batch("[" NAP "," NAP ",{\"query\":\"ping\"}]");
+    assert_status(&r, 200);
+    assert_true(r.seconds < 4);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(problem_at(&r, i, "code"), "query_timed_out");
+    http_reply_free(&r);
+}
+
+static void one_connection_is_enough_for_a_batch(void **state)
+{
+    http_reply r = batch("[{\"query\":\"ping\"},{\"query\":\"ping\"},{\"query\":\"ping\"}]");
+    assert_status(&r, 200);
+    assert_int_equal(number(&r, "failed"), 0);
+    http_reply_free(&r);
+}
+
+static void a_batch_that_cannot_be_served_says_so_for_each_query(void **state)
+{
+    hold(4);
+    http_reply r = batch("[{\"query\":\"ping\"},{\"query\":\"ping\"}]");
+    assert_status(&r, 200);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(problem_at(&r, i, "code"), "pool_timeout");
+        assert_true(json_integer_value(json_object_get(result(&r, i), "retry_after")) > 0);
+        json_t *problem = json_object_get(result(&r, i), "problem");
+        assert_int_equal(json_array_size(json_object_get(problem, "holders")), 1);
+    }
+    http_reply_free(&r);
+}
+
+/* ---- What it does not take ---- */
+
+static void what_is_malformed_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *body, *code, *parameter, *says;
+    } cases[] = {
+        {"{\"query\":\"ping\"}", "bad_parameter", "", "must be an array"},
+        {"\"ping\"", "bad_request", "", "not a JSON array"},
+        {"17", "bad_request", "", "not a JSON array"},
+        {" ", "bad_request", "", "not a JSON array"},
+        {"[]", "bad_parameter", "", "one query at least"},
+        {"[{\"query\":\"ping\"}", "bad_request", "", "line 1"},
+        {"[{\"query\":\"ping\"}]]", "bad_request", "", "line 1"},
+        {"[{\"query\":\"ping\"},", "bad_request", "", "line 1"},
+        {"[7]", "bad_parameter", "0", "must be an object"},
+        {"[{\"query\":\"ping\"},null]", "bad_parameter", "1", "must be an object"},
+        {"[{}]", "bad_parameter", "0.query", "is missing"},
+        {"[{\"query\":null}]", "bad_parameter", "0.query", "is missing"},
+        {"[{\"query\":7}]", "bad_parameter", "0.query", "must be a string"},
+        {"[{\"query\":\"ping\",\"params\":[1]}]", "bad_parameter", "0.params", "an object"},
+        {"[{\"query\":\"ping\",\"params\":\"a\"}]", "bad_parameter", "0.params", "an object"},
+        {"[{\"query\":\"ping\",\"timeout\":5}]", "bad_parameter", "0.timeout", "a string"},
+        {"[{\"query\":\"ping\",\"timeout\":\"5\"}]", "bad_parameter", "0.timeout", "250ms"},
+        {"[{\"query\":\"ping\",\"timeout\":\"0s\"}]", "bad_parameter", "0.timeout", "250ms"},
+        {"[{\"query\":\"ping\",\"timeout\":\"-1s\"}]", "bad_parameter", "0.timeout", "250ms"},
+        {"[{\"query\":\"ping\",\"timeout\":\"99999999999999999999s\"}]", "bad_parameter",
+         "0.timeout", "250ms"},
+        {"[{\"query\":\"ping\",\"param\":{}}]", "bad_parameter", "0.param", "mean params"},
+        {"[{\"query\":\"ping\",\"query\":\"ping\"}]", "bad_request", "query", "twice"},
+        {"[{\"query\":\"echo\",\"params\":{\"a\":1,\"a\":2}}]", "bad_request", "a", "twice"},
+        {"[{\"query\":\"pi\\u0000ng\"}]", "bad_request", "", "NUL"},
+        {"[{\"query\":\"pi\xff\"}]", "bad_request", "", "decode byte 0xff"},
+        {"[{\"query\":\"pi\\ud800\"}]", "bad_request", "", "line 1"},
+        {"[{\"query\":\"echo\",\"params\":{\"a\":1e999}}]", "bad_request", "", "too large"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_reply r = batch(cases[i].body);
+        assert_problem(&r, 400, cases[i].code);
+        if (strcmp(text(&r, "parameter"), cases[i].parameter) != 0 ||
+            !strstr(text(&r, "detail"), cases[i].says))
+            fail_msg("%s: %s", cases[i].body, r.body);
+        http_reply_free(&r);
+    }
+    static const struct {
+        const char *path, *parameter;
+    } paths[] = {
+        {"/batch?fail=now", "fail"}, {"/batch?fail", "fail"}, {"/batch?fial=fast", "fial"}};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        http_reply r = http_send(client, "POST", paths[i].path, "[{\"query\":\"ping\"}]", NULL);
+        assert_problem(&r, 400, "bad_parameter");
+        assert_string_equal(text(&r, "parameter"), paths[i].parameter);
+        http_reply_free(&r);
+    }
+}
+
+static char *repeated(const char *head, const char *piece, int times, const char *tail)
+{
+    char *made = malloc(strlen(head) + strlen(piece) * (size_t)times + strlen(tail) + 1);
+    char *at = stpcpy(made, head);
+    for (int i = 0; i < times; i++)
+        at = stpcpy(at, piece);
+    stpcpy(at, tail);
+    return made;
+}
+
+static void what_is_too_much_is_refused(void **state)
+{
+    static const struct {
+        const char *head, *piece;
+        int times;
+        const char *tail;
+        int status;
+        const char *code, *says;
+    } cases[] = {
+        {"[{\"query\":\"ping\"}", ",{\"query\":\"ping\"}", 20, "]", 400, "bad_parameter",
+         "names 21 queries and may name 20"},
+        {"[{\"query\":\"", "long", 10000, "\"}]", 200, "", ""},
+        {"[{\"query\":\"ping\"}", " ", 70000, "]", 413, "body_too_large", ""},
+        {"", "[", 10000, "", 400, "bad_request", "line 1"},
+        {"[{\"query\":\"ping\",\"params\":", "{\"a\":", 10000, "", 400, "bad_request", "line 1"},
+        {"[{\"query\":\"ping\",\"", "param", 10000, "\":1}]", 400, "bad_parameter",
+         "means nothing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *body = repeated(cases[i].head, cases[i].piece, cases[i].times, cases[i].tail);
+        http_reply r = batch(body);
+        assert_status(&r, cases[i].status);
+        assert_string_equal(text(&r, "code"), cases[i].code);
+        assert_non_null(strstr(text(&r, "detail"), cases[i].says));
+        http_reply_free(&r);
+        free(body);
+    }
+}
+
+static void what_is_not_sent_as_json_is_refused(void **state)
+{
+    int fd = raw_dial(weir_port(weir));
+    say(fd, "POST /batch HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+            "Content-Length: 18\r\n\r\n[{\"query\":\"ping\"}]");
+    char *heard = raw_hear(fd, "unsupported_media_type", 1);
+    assert_int_equal(raw_count(heard, "HTTP/1.1 415"), 1);
+    free(heard);
+    close(fd);
+    http_reply r = http_send(client, "POST", "/batch", NULL, NULL);
+    assert_problem(&r, 400, "bad_parameter");
+    assert_string_equal(text(&r, "detail"), "The body is missing: it must be a JSON array.");
+    http_reply_free(&r);
+    r = get("/batch");
+    assert_problem(&r, 405, "method_not_allowed");
+    assert_string_equal(http_header(&r, "Allow"), "POST");
+    http_reply_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        usual(results_stand_in_order_each_with_its_rows_or_its_problem),
+        usual(values_are_bound_by_their_type_with_the_digits_they_have),
+        usual(each_query_of_a_batch_is_counted_and_told_apart),
+        few(only_so_many_of_one_batch_run_at_once),
+        few(a_client_that_goes_away_cancels_the_whole_batch),
+        usual(the_first_failure_cancels_the_rest_when_asked_to),
+        usual(a_query_may_be_given_less_time_but_not_more),
+        brief(a_batch_as_a_whole_has_a_limit_of_time),
+        narrow(one_connection_is_enough_for_a_batch),
+        narrow(a_batch_that_cannot_be_served_says_so_for_each_query),
+        usual(what_is_malformed_is_refused_by_name),
+        few(what_is_too_much_is_refused),
+        usual(what_is_not_sent_as_json_is_refused),
+    };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
+    return cmocka_run_group_tests_name("batch", tests, items_start, items_end);
+}
