@@ -120,8 +120,7 @@ static weir_async void run_part(part *p)
     if (query_answer(req) == WEIR_ECANCELED && p->of->failed)
         not_run(p);
     if (req->timings.sent_ns)
-        metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name,
-                      req->timings.query_ns);
+        part_count(p, req->timings.query_ns);
 }
 
 static weir_async int take_turn(void *arg)
@@ -183,8 +182,8 @@ static weir_async void run_batch(weir_request *req)
     for (uint32_t i = 0; i < all->count; i++)
         if (!all->each[i].req->status)
             not_run(&all->each[i]);
-    tell_log(req);
     reply_parts(req, false);
+    tell_log(req);
 }
 
 void serve_batch(weir_request *req)

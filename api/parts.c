@@ -108,6 +108,14 @@ void part_where(const part *p, char *where, size_t size)
         *slash = '.';
 }
 
+bool parts_no_arguments(weir_request *req, const arguments *a)
+{
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->pairs[i].name[0] != '_')
+            return fields_refuse(req, "", a->pairs[i].name, "means nothing here.");
+    return true;
+}
+
 void part_query(part *p, const query *q)
 {
     weir_request *req = p->req;
@@ -118,6 +126,13 @@ void part_query(part *p, const query *q)
     req->statement = &q->statement;
     req->params = &req->bound.params;
     req->query_timeout_ns = q->timeout_ns ? q->timeout_ns : api->query_timeout_ns;
+}
+
+void part_count(const part *p, uint64_t took_ns)
+{
+    const weir_request *req = p->req;
+
+    metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name, took_ns);
 }
 
 /* ---- Answers ---- */
@@ -160,6 +175,8 @@ void parts_encode(request_parts *parts, buffer *out)
         failed += req->status != 200;
     }
     buffer_printf(out, "],\"count\":%u,\"failed\":%u", parts->count, failed);
+    if (parts->attempts)
+        buffer_printf(out, ",\"attempts\":%u", parts->attempts);
 }
 
 static void part_close(part *p)
@@ -167,6 +184,7 @@ static void part_close(part *p)
     weir_request *req = p->req;
 
     free(p->path);
+    free(p->refs);
     free(req->message);
     free(req->reason);
     bound_free(&req->bound);

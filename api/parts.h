@@ -6,6 +6,7 @@
 #define WEIR_PARTS_H
 
 #include "json_text.h"
+#include "reference.h"
 #include "request.h"
 
 typedef struct part {
@@ -13,6 +14,8 @@ typedef struct part {
     uint32_t index;
     weir_request *req; /* stands for it; its strings and queries are the whole's */
     char *path;        /* of req: where in the body it was asked for */
+    reference *refs;   /* values that come from earlier parts */
+    uint32_t ref_count;
 } part;
 
 struct request_parts {
@@ -21,6 +24,9 @@ struct request_parts {
     part *each;
     uint32_t count;
     uint64_t deadline_ns; /* of all of them together */
+    uint32_t attempts;    /* that all of them took; 0: there is only ever one */
+    bool read_only;       /* a transaction is */
+    char begin[80];       /* and how it begins */
     bool fail_fast;       /* the first that fails ends the others */
     bool failed;          /* one has */
 };
@@ -34,8 +40,13 @@ bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *b
 bool parts_make(weir_request *req, const char *where, const json_item *array);
 /* Where in the body a part stands: "3", "queries.3". */
 void part_where(const part *p, char *where, size_t size);
+/* False when the request has been answered, because its query string says something. */
+bool parts_no_arguments(weir_request *req, const arguments *a);
 /* Makes the part run a query, with its lease on the query's own pool. */
 void part_query(part *p, const query *q);
+
+/* Counts a part's query that took this long. */
+void part_count(const part *p, uint64_t took_ns);
 
 /* The answers of all, as members of an object. */
 void parts_encode(request_parts *parts, buffer *out);

@@ -356,6 +356,11 @@ void weir_reply_result(weir_request *req, weir_result **result)
 
 void reply_parts(weir_request *req, bool pool_told)
 {
+    req->out.length = 0;
+    *req->code = '\0';
+    free(req->message);
+    req->message = NULL;
+    req->retry_after = 0;
     req->open_object = true;
     req->tell_pool = pool_told;
     weir_reply_body(req, 200, JSON);

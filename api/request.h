@@ -120,7 +120,10 @@ bool route_trace(const arguments *a);
 /* ---- What answers: a handler, called as a task ---- */
 
 weir_async void serve_query(weir_request *req);
-/* The same, and why there are no rows: 0, or the WEIR_E… code of what has been answered. */
+/* Its statement on a lease, for up to req->query_timeout_ns, or what the task has left: as
+ * weir_query. */
+weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows);
+/* All of it, and why there are no rows: 0, or the WEIR_E… code of what has been answered. */
 weir_async int query_answer(weir_request *req);
 
 /* ---- What answers at once, on the loop's own stack ---- */
@@ -129,8 +132,9 @@ void serve_livez(weir_request *req);
 void serve_readyz(weir_request *req);
 void serve_metrics(weir_request *req);
 void serve_pool_state(weir_request *req);
-void serve_control(weir_request *req); /* POST /pool/… and /reload */
-void serve_batch(weir_request *req);   /* POST /batch */
+void serve_control(weir_request *req);     /* POST /pool/… and /reload */
+void serve_batch(weir_request *req);       /* POST /batch */
+void serve_transaction(weir_request *req); /* POST /tx */
 void serve_landing(weir_request *req);
 void serve_problem_page(weir_request *req);
 

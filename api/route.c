@@ -27,6 +27,7 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/pool/drain", false, true, serve_control},
     {METHOD_POST, "/reload", false, true, serve_control},
     {METHOD_POST, "/batch", false, false, serve_batch},
+    {METHOD_POST, "/tx", false, false, serve_transaction},
     {METHOD_GET, "/", false, false, serve_landing},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };

@@ -2,7 +2,7 @@
 #include "reply.h"
 
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
-static weir_async int run(weir_request *req, weir_lease *lease, weir_result **rows)
+weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows)
 {
     uint64_t now = weir_now(), until = weir_deadline();
     uint64_t left = until == WEIR_NEVER ? until : until > now ? until - now : 1;
@@ -21,7 +21,7 @@ weir_async int query_answer(weir_request *req)
         return r;
     }
     weir_scoped_result weir_result *rows = NULL;
-    r = run(req, lease, &rows);
+    r = query_run(req, lease, &rows);
     if (r < 0) {
         weir_reply_failed(req, lease, r);
         return r;
