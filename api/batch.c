@@ -158,19 +158,6 @@ static weir_async void run_parts(request_parts *all, runner *runners)
     weir_group_wait(&group);
 }
 
-/* What the log says of a batch is what went wrong first in its order. */
-static void tell_log(weir_request *req)
-{
-    for (uint32_t i = 0; i < req->parts->count; i++) {
-        weir_request *one = req->parts->each[i].req;
-        if (one->status == 200)
-            continue;
-        memcpy(req->code, one->code, sizeof req->code);
-        req->message = one->message ? strdup(one->message) : NULL;
-        return;
-    }
-}
-
 static weir_async void run_batch(weir_request *req)
 {
     request_parts *all = req->parts;
@@ -183,7 +170,6 @@ static weir_async void run_batch(weir_request *req)
         if (!all->each[i].req->status)
             not_run(&all->each[i]);
     reply_parts(req, false);
-    tell_log(req);
 }
 
 void serve_batch(weir_request *req)

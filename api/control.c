@@ -33,7 +33,7 @@ static const struct {
 
 /* ---- Who may ---- */
 
-static bool let_in(weir_request *req)
+bool control_let_in(weir_request *req)
 {
     const char *authorization = request_header(req, MHD_HTTP_HEADER_AUTHORIZATION);
 
@@ -314,6 +314,6 @@ void serve_control(weir_request *req)
 
     while (strcmp(controls[i].path, req->route) != 0)
         i++;
-    if (let_in(req) && read_values(req, controls[i].takes, &v))
+    if (control_let_in(req) && read_values(req, controls[i].takes, &v))
         controls[i].act(req, &v);
 }

@@ -99,9 +99,22 @@ bool parts_make(weir_request *req, const char *where, const json_item *array)
     return true;
 }
 
+bool parts_alone(weir_request *req)
+{
+    request_parts *parts = req->parts;
+
+    parts->each = calloc(1, sizeof *parts->each);
+    if (!parts->each)
+        return no_memory(req);
+    parts->each[0] = (part){.of = parts, .req = req};
+    parts->count = 1;
+    parts->alone = true;
+    return true;
+}
+
 void part_where(const part *p, char *where, size_t size)
 {
-    const char *at = strchr(p->path, '#') + 2;
+    const char *at = p->path ? strchr(p->path, '#') + 2 : "";
 
     snprintf(where, size, "%s", at);
     for (char *slash; (slash = strchr(where, '/'));)
@@ -179,12 +192,23 @@ void parts_encode(request_parts *parts, buffer *out)
         buffer_printf(out, ",\"attempts\":%u", parts->attempts);
 }
 
+const weir_request *parts_wrong(const request_parts *parts)
+{
+    for (uint32_t i = 0; i < parts->count; i++)
+        if (parts->each[i].req->status != 200)
+            return parts->each[i].req;
+    return NULL;
+}
+
 static void part_close(part *p)
 {
     weir_request *req = p->req;
 
+    query_free(p->own);
     free(p->path);
     free(p->refs);
+    if (p->of->alone)
+        return;
     free(req->message);
     free(req->reason);
     bound_free(&req->bound);

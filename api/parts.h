@@ -16,6 +16,9 @@ typedef struct part {
     char *path;        /* of req: where in the body it was asked for */
     reference *refs;   /* values that come from earlier parts */
     uint32_t ref_count;
+    query *own; /* SQL that came with the request; NULL: a query of the set */
+    json_item params_item;
+    const json_item *params; /* of that; NULL: none */
 } part;
 
 struct request_parts {
@@ -23,6 +26,7 @@ struct request_parts {
     json_t *document; /* the body; NULL until it is read */
     part *each;
     uint32_t count;
+    bool alone;           /* there is one, and it is the request itself */
     uint64_t deadline_ns; /* of all of them together */
     uint32_t attempts;    /* that all of them took; 0: there is only ever one */
     bool read_only;       /* a transaction is */
@@ -38,7 +42,9 @@ bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *b
 /* Makes one part for each element of an array, which stands at `where` in the body. False as above:
  * there are none, or too many. */
 bool parts_make(weir_request *req, const char *where, const json_item *array);
-/* Where in the body a part stands: "3", "queries.3". */
+/* Makes the request its own only part. False as above. */
+bool parts_alone(weir_request *req);
+/* Where in the body a part stands: "3", "queries.3"; "" alone. */
 void part_where(const part *p, char *where, size_t size);
 /* False when the request has been answered, because its query string says something. */
 bool parts_no_arguments(weir_request *req, const arguments *a);
@@ -50,6 +56,8 @@ void part_count(const part *p, uint64_t took_ns);
 
 /* The answers of all, as members of an object. */
 void parts_encode(request_parts *parts, buffer *out);
+/* The first that has failed, or NULL. */
+const weir_request *parts_wrong(const request_parts *parts);
 void parts_free(request_parts *parts); /* takes NULL */
 
 #endif

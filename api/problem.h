@@ -15,6 +15,8 @@
       "A value is not of its type, or broke a rule of the schema: its range, a NOT NULL or CHECK " \
       "constraint, or a rule that a function raised. `parameter` names it where the database "     \
       "says which.")                                                                               \
+    X(PROBLEM_BAD_SQL, 400, "bad_sql", "The database refused the SQL",                             \
+      "The SQL that came with the request cannot be run as it is.")                                \
     X(PROBLEM_UNAUTHORIZED, 401, "unauthorized", "Operators only",                                 \
       "The request needs a header `Authorization: Bearer …` with one of the service's tokens.")    \
     X(PROBLEM_NO_TOKEN, 403, "no_token_set", "The service has no token that would permit this",    \

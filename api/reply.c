@@ -271,11 +271,22 @@ static const char *parameter_at_fault(const weir_request *req, const weir_error 
     return req->query->params[error->parameter - 1].name;
 }
 
+/* SQL that came with the request is its sender's fault, but not what the server itself broke. */
+static problem_kind kind_of(const weir_request *req, const weir_error *error)
+{
+    problem_kind kind = problem_of_sqlstate(error->sqlstate, reads_only(req));
+    bool own = strncmp(error->sqlstate, "XX", 2) == 0 || strncmp(error->sqlstate, "58", 2) == 0;
+
+    if (req->statement->adhoc && !own && (kind == PROBLEM_INTERNAL || kind == PROBLEM_READ_ONLY))
+        return PROBLEM_BAD_SQL;
+    return kind;
+}
+
 /* The server's own words. Its SQLSTATE decides. */
 static void reply_server_error(weir_request *req, const weir_error *error)
 {
     char detail[sizeof error->message + sizeof error->detail + 4];
-    problem_kind kind = problem_of_sqlstate(error->sqlstate, reads_only(req));
+    problem_kind kind = kind_of(req, error);
     bool again = kind == PROBLEM_CONTENDED || kind == PROBLEM_DATABASE_DOWN || error->retryable;
 
     bool row_hidden = quotes_row(error->sqlstate) && !req->lane->api->expose_sql;
@@ -354,12 +365,20 @@ void weir_reply_result(weir_request *req, weir_result **result)
     weir_reply_body(req, 200, JSON);
 }
 
+/* What the log says of several is what went wrong first in their order. */
+static void tell_log(weir_request *req)
+{
+    const weir_request *wrong = parts_wrong(req->parts);
+
+    snprintf(req->code, sizeof req->code, "%s", wrong ? wrong->code : "");
+    free(req->message);
+    req->message = wrong && wrong->message ? strdup(wrong->message) : NULL;
+}
+
 void reply_parts(weir_request *req, bool pool_told)
 {
     req->out.length = 0;
-    *req->code = '\0';
-    free(req->message);
-    req->message = NULL;
+    tell_log(req);
     req->retry_after = 0;
     req->open_object = true;
     req->tell_pool = pool_told;
@@ -476,7 +495,7 @@ void reply_seal(weir_request *req)
         return;
     if (req->status == 200)
         buffer_char(&req->out, '{');
-    if (req->status == 200 && req->parts)
+    if (req->status == 200 && req->parts && !req->parts->alone)
         parts_encode(req->parts, &req->out);
     reply_members(req);
     buffer_text(&req->out, "}\n");

@@ -117,6 +117,11 @@ bool route_queries(weir_request *req);
 /* Whether the query string asks for the request's own lifecycle. */
 bool route_trace(const arguments *a);
 
+/* ---- control.c ---- */
+
+/* Whether the request comes from an operator. False when it has been answered, because not. */
+bool control_let_in(weir_request *req);
+
 /* ---- What answers: a handler, called as a task ---- */
 
 weir_async void serve_query(weir_request *req);
@@ -134,6 +139,7 @@ void serve_metrics(weir_request *req);
 void serve_pool_state(weir_request *req);
 void serve_control(weir_request *req);     /* POST /pool/… and /reload */
 void serve_batch(weir_request *req);       /* POST /batch */
+void serve_sql(weir_request *req);         /* POST /sql */
 void serve_transaction(weir_request *req); /* POST /tx */
 void serve_landing(weir_request *req);
 void serve_problem_page(weir_request *req);

@@ -26,6 +26,7 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/pool/evict", false, true, serve_control},
     {METHOD_POST, "/pool/drain", false, true, serve_control},
     {METHOD_POST, "/reload", false, true, serve_control},
+    {METHOD_POST, "/sql", false, true, serve_sql},
     {METHOD_POST, "/batch", false, false, serve_batch},
     {METHOD_POST, "/tx", false, false, serve_transaction},
     {METHOD_GET, "/", false, false, serve_landing},

@@ -286,7 +286,7 @@ static int step(scanner *s)
     }
     if (s->ended)
         return query_fail(s->fault, s->line,
-                          "a second statement begins here: one file holds one statement");
+                          "a second statement begins here: there can be only one");
     return token(s);
 }
 
@@ -308,7 +308,7 @@ static int scan(scanner *s)
     while (status == 0 && s->at < s->length)
         status = step(s);
     if (status == 0 && !s->begun)
-        status = query_fail(s->fault, 0, "there is no SQL in this file");
+        status = query_fail(s->fault, 0, "there is no SQL in it");
     return status;
 }
 

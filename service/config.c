@@ -49,7 +49,7 @@ static const flag flags[] = {
     {"listen", KIND_TEXT, FIELD(listen), "HOST:PORT", "127.0.0.1:8080",
      "where to serve HTTP; port 0 takes a free one", 0, 0, NULL},
     {"admin-listen", KIND_TEXT, FIELD(admin_listen), "HOST:PORT", NULL,
-     "moves what is for operators there: probes, metrics, /pool, /reload", 0, 0, NULL},
+     "moves what is for operators there: probes, metrics, /pool, /sql, /reload", 0, 0, NULL},
     {"database", KIND_TEXT, FIELD(database), "URL", "",
      "PostgreSQL, as a URL or key=value; else libpq's PG* variables", 0, 0, NULL},
     {"queries", KIND_TEXT, FIELD(queries), "DIR", "queries",
