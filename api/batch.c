@@ -20,6 +20,8 @@ static void bind_part(part *p, const char *name, const field *params)
         return;
     }
     part_query(p, q);
+    if (q->routed && q->method == METHOD_GET)
+        req->statement = &q->read_only; /* as by its route */
     int r = bind_object(q, params->given ? &params->item : NULL, NULL, &req->bound, &fault);
     if (r == WEIR_EINVAL)
         weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
@@ -163,7 +165,11 @@ static weir_async void run_batch(weir_request *req)
     request_parts *all = req->parts;
     runner *runners = calloc(all->count, sizeof *runners);
 
-    if (runners && !(all->fail_fast && all->failed))
+    if (!runners) {
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the batch.");
+        return;
+    }
+    if (!(all->fail_fast && all->failed))
         run_parts(all, runners);
     free(runners);
     for (uint32_t i = 0; i < all->count; i++)

@@ -33,6 +33,14 @@ static long number(const http_reply *r, const char *name)
     return (long)json_integer_value(json_object_get(r->json, name));
 }
 
+static int start(void **state)
+{
+    items_start(state);
+    query_file("sneak",
+               "-- @route GET /sneak\n-- @returns count\ndelete from item where id = 50\n");
+    return 0;
+}
+
 static int serve_few_at_once(void **state)
 {
     serve_ready((const char *const[]){"--pool-max", "4", "--lanes", "1", "--batch-concurrency", "2",
@@ -108,6 +116,15 @@ static void each_query_of_a_batch_is_counted_and_told_apart(void **state)
     r = http_send(client, "POST", "/batch?_trace=1", "[{\"query\":\"ping\"}]", NULL);
     json_t *pool = json_object_get(result(&r, 0), "pool");
     assert_true(json_array_size(json_object_get(pool, "lifecycle")) >= 5);
+    http_reply_free(&r);
+}
+
+static void a_query_whose_route_is_a_get_cannot_write(void **state)
+{
+    http_reply r = batch("[{\"query\":\"sneak\"},{\"query\":\"item\",\"params\":{\"id\":50}}]");
+    assert_status(&r, 200);
+    assert_string_equal(problem_at(&r, 0, "code"), "25006");
+    assert_int_equal(status_at(&r, 1), 200);
     http_reply_free(&r);
 }
 
@@ -338,6 +355,7 @@ int main(void)
         usual(results_stand_in_order_each_with_its_rows_or_its_problem),
         usual(values_are_bound_by_their_type_with_the_digits_they_have),
         usual(each_query_of_a_batch_is_counted_and_told_apart),
+        usual(a_query_whose_route_is_a_get_cannot_write),
         few(only_so_many_of_one_batch_run_at_once),
         few(a_client_that_goes_away_cancels_the_whole_batch),
         usual(the_first_failure_cancels_the_rest_when_asked_to),
@@ -350,5 +368,5 @@ int main(void)
         usual(what_is_not_sent_as_json_is_refused),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
-    return cmocka_run_group_tests_name("batch", tests, items_start, items_end);
+    return cmocka_run_group_tests_name("batch", tests, start, items_end);
 }
