@@ -38,10 +38,10 @@ bool fields_refuse(weir_request *req, const char *where, const char *name, const
 {
     char parameter[160], detail[384];
     va_list values;
-    int length = snprintf(parameter, sizeof parameter, "%s%s%.*s", where,
-                          *where && *name ? "." : "", SHOWN_MAX, name);
 
-    length = snprintf(detail, sizeof detail, "%s ", *parameter ? parameter : "The body");
+    snprintf(parameter, sizeof parameter, "%s%s%.*s", where, *where && *name ? "." : "", SHOWN_MAX,
+             name);
+    int length = snprintf(detail, sizeof detail, "%s ", *parameter ? parameter : "The body");
     va_start(values, format);
     vsnprintf(detail + length, sizeof detail - (size_t)length, format, values);
     va_end(values);

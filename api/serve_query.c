@@ -4,10 +4,9 @@
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows)
 {
-    uint64_t now = weir_now(), until = weir_deadline();
-    uint64_t left = until == WEIR_NEVER ? until : until > now ? until - now : 1;
-    if (left < req->query_timeout_ns)
-        req->query_timeout_ns = left; /* which is what a late answer tells */
+    uint64_t until = weir_deadline(), now = until == WEIR_NEVER ? 0 : weir_now();
+    if (until - now < req->query_timeout_ns && until > now)
+        req->query_timeout_ns = until - now; /* which is what a late answer tells */
     weir_scoped_timeout(limit, req->query_timeout_ns);
     return weir_query(lease, req->statement, req->params, rows);
 }

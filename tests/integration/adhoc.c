@@ -241,13 +241,7 @@ static void what_is_left_uncommitted_is_undone(void **state)
 static void a_client_that_goes_away_cancels_its_sql(void **state)
 {
     const char *body = "{\"queries\":[{\"sql\":\"select pg_sleep(20)\"},{\"sql\":\"select 1\"}]}";
-    char request[512];
-    int fd = raw_dial(weir_port(weir));
-    snprintf(request, sizeof request,
-             "POST /sql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN "\r\n"
-             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             strlen(body), body);
-    say(fd, request);
+    int fd = post_beside("/sql", "Authorization: Bearer " TOKEN "\r\n", body);
     assert_true(BECOMES(naps() == 1, 5));
     raw_vanish(fd, true);
     assert_true(BECOMES(naps() == 0, 5));
@@ -308,16 +302,6 @@ static void what_is_malformed_is_refused_by_name(void **state)
     assert_problem(&r, 404, "not_found");
     assert_string_equal(text(&r, "parameter"), "pool");
     http_reply_free(&r);
-}
-
-static char *repeated(const char *head, const char *piece, int times, const char *tail)
-{
-    char *made = malloc(strlen(head) + strlen(piece) * (size_t)times + strlen(tail) + 1);
-    char *at = stpcpy(made, head);
-    for (int i = 0; i < times; i++)
-        at = stpcpy(at, piece);
-    stpcpy(at, tail);
-    return made;
 }
 
 static void what_is_too_much_is_refused(void **state)

@@ -132,22 +132,9 @@ static void a_query_whose_route_is_a_get_cannot_write(void **state)
 
 #define NAP "{\"query\":\"nap\",\"params\":{\"s\":5}}"
 
-/* A batch beside the test's own requests. */
-static int begin(const char *path, const char *body)
-{
-    char request[1024];
-    int fd = raw_dial(weir_port(weir));
-    snprintf(request, sizeof request,
-             "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-             "Content-Length: %zu\r\n\r\n%s",
-             path, strlen(body), body);
-    say(fd, request);
-    return fd;
-}
-
 static void only_so_many_of_one_batch_run_at_once(void **state)
 {
-    int fd = begin("/batch", "[" NAP "," NAP "," NAP "," NAP "," NAP "]");
+    int fd = post_beside("/batch", NULL, "[" NAP "," NAP "," NAP "," NAP "," NAP "]");
     assert_true(BECOMES(naps() == 2, 5));
     http_reply r = get("/q/ping"); /* others still find a connection */
     assert_status(&r, 200);
@@ -159,7 +146,7 @@ static void only_so_many_of_one_batch_run_at_once(void **state)
 
 static void a_client_that_goes_away_cancels_the_whole_batch(void **state)
 {
-    int fd = begin("/batch", "[" NAP "," NAP "," NAP "]");
+    int fd = post_beside("/batch", NULL, "[" NAP "," NAP "," NAP "]");
     assert_true(BECOMES(naps() == 2, 5));
     raw_vanish(fd, true);
     assert_true(BECOMES(naps() == 0, 5));
@@ -289,16 +276,6 @@ static void what_is_malformed_is_refused_by_name(void **state)
         assert_string_equal(text(&r, "parameter"), paths[i].parameter);
         http_reply_free(&r);
     }
-}
-
-static char *repeated(const char *head, const char *piece, int times, const char *tail)
-{
-    char *made = malloc(strlen(head) + strlen(piece) * (size_t)times + strlen(tail) + 1);
-    char *at = stpcpy(made, head);
-    for (int i = 0; i < times; i++)
-        at = stpcpy(at, piece);
-    stpcpy(at, tail);
-    return made;
 }
 
 static void what_is_too_much_is_refused(void **state)

@@ -11,7 +11,7 @@ static void what_is_not_there_is_404_and_the_wrong_method_405(void **state)
     fails_with("GET", "/q/nowhere", NULL, 404, "not_found");
     fails_with("GET", "/by/a/b/x", NULL, 404, "not_found");
     fails_with("OPTIONS", "/nowhere", NULL, 404, "not_found");
-    fails_with("GET", "/sql", NULL, 404, "not_found");
+    fails_with("GET", "/sql", NULL, 405, "method_not_allowed");
     http_reply r = http_send(client, "PATCH", "/items/1", NULL, NULL);
     assert_problem(&r, 405, "method_not_allowed");
     assert_string_equal(http_header(&r, "Allow"), "GET, HEAD, PUT, DELETE");

@@ -63,19 +63,6 @@ static long number(const http_reply *r, const char *name)
     return (long)json_integer_value(json_object_get(r->json, name));
 }
 
-/* A transaction beside the test's own requests. */
-static int begin(const char *body)
-{
-    char request[1024];
-    int fd = raw_dial(weir_port(weir));
-    snprintf(request, sizeof request,
-             "POST /tx HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-             "Content-Length: %zu\r\n\r\n%s",
-             strlen(body), body);
-    say(fd, request);
-    return fd;
-}
-
 /* ---- What it does ---- */
 
 static void steps_see_what_earlier_ones_did_and_use_their_values(void **state)
@@ -204,7 +191,7 @@ static void a_read_only_transaction_does_not_write(void **state)
 
 static void a_lost_connection_has_changed_nothing(void **state)
 {
-    int fd = begin(ADD "{\"query\":\"nap\",\"params\":{\"s\":20}}]}");
+    int fd = post_beside("/tx", NULL, ADD "{\"query\":\"nap\",\"params\":{\"s\":20}}]}");
     assert_true(BECOMES(naps() == 1, 5));
     postgres_sql(database, "select pg_terminate_backend(pid) from pg_stat_activity where query "
                            "like '%pg_sleep(%' and pid <> pg_backend_pid()");
@@ -260,7 +247,7 @@ static void no_update_is_lost_between_transactions(void **state)
     enum { ADDERS = 3 };
     int fds[ADDERS], attempts = 0;
     for (int i = 0; i < ADDERS; i++)
-        fds[i] = begin(ADD_ONE);
+        fds[i] = post_beside("/tx", NULL, ADD_ONE);
     for (int i = 0; i < ADDERS; i++) {
         char *heard = raw_hear(fds[i], "\"waiting\":", 1);
         const char *at = strstr(heard, "\"attempts\":");
@@ -278,7 +265,7 @@ static void no_update_is_lost_between_transactions(void **state)
 
 static void a_client_that_goes_away_undoes_the_transaction(void **state)
 {
-    int fd = begin(ADD "{\"query\":\"nap\",\"params\":{\"s\":20}}]}");
+    int fd = post_beside("/tx", NULL, ADD "{\"query\":\"nap\",\"params\":{\"s\":20}}]}");
     assert_true(BECOMES(naps() == 1, 5));
     raw_vanish(fd, true);
     assert_true(BECOMES(naps() == 0, 5));
@@ -374,16 +361,6 @@ static void what_is_malformed_is_refused_by_name(void **state)
     assert_problem(&r, 400, "bad_parameter");
     assert_string_equal(text(&r, "parameter"), "fail");
     http_reply_free(&r);
-}
-
-static char *repeated(const char *head, const char *piece, int times, const char *tail)
-{
-    char *made = malloc(strlen(head) + strlen(piece) * (size_t)times + strlen(tail) + 1);
-    char *at = stpcpy(made, head);
-    for (int i = 0; i < times; i++)
-        at = stpcpy(at, piece);
-    stpcpy(at, tail);
-    return made;
 }
 
 static void what_is_too_much_is_refused(void **state)

@@ -163,6 +163,29 @@ long pool(const char *name)
     return value;
 }
 
+int post_beside(const char *path, const char *headers, const char *body)
+{
+    char *request;
+    int fd = raw_dial(weir_port(weir));
+    assert_true(asprintf(&request,
+                         "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s"
+                         "Content-Length: %zu\r\n\r\n%s",
+                         path, headers ? headers : "", strlen(body), body) > 0);
+    assert_true(raw_say(fd, request));
+    free(request);
+    return fd;
+}
+
+char *repeated(const char *head, const char *piece, int times, const char *tail)
+{
+    char *made = malloc(strlen(head) + strlen(piece) * (size_t)times + strlen(tail) + 1);
+    char *at = stpcpy(made, head);
+    for (int i = 0; i < times; i++)
+        at = stpcpy(at, piece);
+    stpcpy(at, tail);
+    return made;
+}
+
 int naps(void)
 {
     return (int)postgres_number(database, "select count(*) from pg_stat_activity where "

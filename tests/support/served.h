@@ -82,6 +82,13 @@ int answered(int index);
 /* The same, with the answer: http_reply_free it. */
 http_reply answer_of(int index);
 
+/* POST with a JSON body on a connection of its own, without waiting for the answer: the connection.
+ * `headers` NULL: no further ones, else each with its line end. */
+int post_beside(const char *path, const char *headers, const char *body);
+
+/* `head`, then `piece` so many times, then `tail`; free() it. */
+char *repeated(const char *head, const char *piece, int times, const char *tail);
+
 /* Queries that sleep at the server now. */
 int naps(void);
 
