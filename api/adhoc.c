@@ -37,6 +37,9 @@ static bool parse_sql(part *p, const char *where, const char *sql, const setting
         weir_reply_error(whole, PROBLEM_OVERLOADED, "There was no memory for the SQL.");
         return false;
     }
+    if (p->own->pool && strcmp(p->own->pool, weir_pool_name(whole->pool)) != 0)
+        return fields_refuse(whole, where, "sql", "names the pool \"%.60s\": say so in pool, too.",
+                             p->own->pool);
     p->own->statement.adhoc = true;
     p->own->statement.read_only = s->read_only;
     while (api->pools[p->own->pool_index] != whole->pool)

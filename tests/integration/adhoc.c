@@ -267,6 +267,7 @@ static void what_is_malformed_is_refused_by_name(void **state)
         {"{\"sql\":\"select '\"}", "bad_parameter", "sql", "never closed"},
         {"{\"sql\":\"select $1\"}", "bad_parameter", "sql", "$1"},
         {"{\"sql\":\"-- @timout 1s\\nselect 1\"}", "bad_parameter", "sql", "mean @timeout"},
+        {"{\"sql\":\"-- @pool other\\nselect 1\"}", "bad_parameter", "sql", "names the pool"},
         {"{\"sql\":\"select 1\",\"sql\":\"select 2\"}", "bad_request", "sql", "twice"},
         {"{\"sql\":\"select '\\u0000'\"}", "bad_request", "", "NUL"},
         {"{\"sql\":\"select '\xff'\"}", "bad_request", "", "decode byte 0xff"},
