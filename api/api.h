@@ -10,7 +10,8 @@ typedef struct weir_api weir_api;
 /* One finished request, for the log and for tests. Strings live only during the call. */
 typedef struct weir_request_record {
     const char *method, *route; /* the route's pattern; "" when none matched */
-    int status;                 /* 499: the client went away */
+    int status; /* 499: the client went away, or stopped reading; of a stream that broke off: what
+                   the problem's would have been */
     uint64_t duration_ns, wait_ns, query_ns;
     uint64_t bytes;
     const char *request_id, *traceparent; /* traceparent may be NULL */
@@ -42,6 +43,7 @@ typedef struct weir_api_options {
     uint32_t batch_max;          /* queries in one request to /batch, /tx or /sql; 100 */
     uint32_t batch_concurrency;  /* of one batch, at once; 4 */
     uint64_t batch_timeout_ns;   /* all of them together; 20 s */
+    uint64_t stream_timeout_ns;  /* how long a stream may stand still; 30 s */
     size_t body_max;             /* 1 MiB; larger: 413 */
     size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
     uint32_t connections_max;    /* clients at most, all lanes together; 4096 */

@@ -109,10 +109,15 @@ void disconnect_expect(weir_request *req)
         weir_timer_start(&lane->watch_timer, weir_now() + PATIENCE, look);
 }
 
+void disconnect_unwatch(weir_request *req)
+{
+    if (req->watch)
+        end_watch(req->watch);
+}
+
 void disconnect_forget(weir_request *req)
 {
     request_list_remove(req->fresh ? &req->lane->fresh : &req->lane->watched, req);
     req->fresh = false;
-    if (req->watch)
-        end_watch(req->watch);
+    disconnect_unwatch(req);
 }

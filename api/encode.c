@@ -259,12 +259,12 @@ static void plan_columns(const weir_result *result, const shape_set *shapes, col
 }
 
 static void encode_planned(buffer *out, const weir_result *result, const column_plan *plan,
-                           const buffer *keys)
+                           const buffer *keys, const char *between)
 {
     uint32_t rows = weir_result_rows(result), columns = weir_result_columns(result);
     for (uint32_t row = 0; row < rows; row++) {
         if (row > 0)
-            buffer_char(out, ',');
+            buffer_text(out, between);
         for (uint32_t i = 0; i < columns; i++) {
             buffer_append(out, keys->data + plan[i].start, plan[i].end - plan[i].start);
             encode_cell(out, result, row, i, plan[i].shape);
@@ -273,27 +273,33 @@ static void encode_planned(buffer *out, const weir_result *result, const column_
     }
 }
 
-void encode_rows(buffer *out, const weir_result *result, const shape_set *shapes)
+void encode_objects(buffer *out, const weir_result *result, const shape_set *shapes,
+                    const char *between)
 {
     uint32_t rows = weir_result_rows(result), columns = weir_result_columns(result);
-    buffer_char(out, '[');
     if (rows > 1 && columns > 0) {
         buffer keys = {0};
         column_plan *plan = malloc(columns * sizeof *plan);
         if (plan)
             plan_columns(result, shapes, plan, &keys);
         if (plan && !keys.failed)
-            encode_planned(out, result, plan, &keys);
+            encode_planned(out, result, plan, &keys, between);
         else
             out->failed = true;
         free(plan);
         buffer_free(&keys);
-    } else {
-        for (uint32_t row = 0; row < rows; row++) {
-            if (row > 0)
-                buffer_char(out, ',');
-            encode_row(out, result, row, shapes);
-        }
+        return;
     }
+    for (uint32_t row = 0; row < rows; row++) {
+        if (row > 0)
+            buffer_text(out, between);
+        encode_row(out, result, row, shapes);
+    }
+}
+
+void encode_rows(buffer *out, const weir_result *result, const shape_set *shapes)
+{
+    buffer_char(out, '[');
+    encode_objects(out, result, shapes, ",");
     buffer_char(out, ']');
 }

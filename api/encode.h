@@ -27,6 +27,10 @@ void encode_row(buffer *out, const weir_result *result, uint32_t row, const shap
 /* All rows, as an array of objects. */
 void encode_rows(buffer *out, const weir_result *result, const shape_set *shapes);
 
+/* All rows, each as an object, with `between` between them. */
+void encode_objects(buffer *out, const weir_result *result, const shape_set *shapes,
+                    const char *between);
+
 /* One value in its text form. `text` is read up to `length` only. */
 void encode_value(buffer *out, const char *text, size_t length, const shape *as);
 

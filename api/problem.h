@@ -78,6 +78,9 @@
       "is not known.")                                                                             \
     X(PROBLEM_QUERY_TIMEOUT, 504, "query_timed_out", "The query took too long",                    \
       "It was cancelled at the database when its time was over.")                                  \
+    X(PROBLEM_STREAM_TIMEOUT, 504, "stream_timed_out", "The stream stood still",                   \
+      "After its first rows the database paused for longer than a stream may. What came before "   \
+      "is not the whole answer.")                                                                  \
     X(PROBLEM_RECLAIMED, 504, "lease_reclaimed", "The connection was held for too long",           \
       "The pool took the connection back, and what ran on it was cancelled: whether a write was "  \
       "carried out is not known.")                                                                 \

@@ -123,6 +123,7 @@ static void request_free(weir_request *req)
     bound_free(&req->bound);
     weir_result_free(req->result);
     buffer_free(&req->out);
+    row_stream_free(&req->stream);
     lane_queries_unref(req->queries);
     free(req);
 }
@@ -214,6 +215,7 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
         return MHD_NO; /* there was no memory for it */
     if (req->step == REQUEST_ANNOUNCED) {
         begin(req, url, method);
+        req->http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
         refuse_early(req, version);
         return MHD_YES;
     }
@@ -292,15 +294,20 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
         request_free(req);
         return;
     }
-    if (req->step == REQUEST_RUNNING) { /* the client of a held connection has gone */
+    if (req->step == REQUEST_RUNNING || row_stream_is_fed(&req->stream)) { /* the client has gone */
         req->connection = NULL;
-        req->client_gone = true;
+        /* Who asked by HEAD for what would be a stream has all that was wanted. */
+        req->client_gone = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+        disconnect_unwatch(req); /* its socket is about to be closed */
         if (req->task) /* else it has just ended, and the answer is about to be given up */
             weir_cancel(req->task);
         return;
     }
     bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
-    end(req, answered ? req->status : CLIENT_GONE);
+    if (req->stream.failed)
+        end(req, req->stream.status);
+    else
+        end(req, answered ? req->status : CLIENT_GONE);
 }
 
 /* ---- Its answer ---- */
@@ -320,7 +327,8 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     header(response, "X-Request-Id", req->request_id);
     if (t->asked_ns) {
         uint64_t waited_ns = (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
-        uint64_t wait_us = waited_ns / 1000, query_us = t->query_ns / 1000;
+        uint64_t query_ns = req->stream.begun ? t->answered_ns - t->sent_ns : t->query_ns;
+        uint64_t wait_us = waited_ns / 1000, query_us = query_ns / 1000;
         snprintf(text, sizeof text, "acquire;dur=%llu.%03u, query;dur=%llu.%03u",
                  (unsigned long long)(wait_us / 1000), (unsigned)(wait_us % 1000),
                  (unsigned long long)(query_us / 1000), (unsigned)(query_us % 1000));
@@ -341,6 +349,18 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+static struct MHD_Response *whole_response(weir_request *req)
+{
+    size_t length = 0;
+    char *body = buffer_take(&req->out, &length);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
+    req->bytes = length;
+    if (!response)
+        free(body);
+    return response;
+}
+
 /* An answer that memory is too short for is not given: libmicrohttpd will call once more, be told
  * so, and end the connection. */
 static bool queue_answer(weir_request *req)
@@ -348,16 +368,11 @@ static bool queue_answer(weir_request *req)
     reply_seal(req);
     if (req->out.failed || !req->status)
         return false;
-    size_t length = 0;
-    char *body = buffer_take(&req->out, &length);
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
-        free(body);
+        req->stream.begun ? row_stream_response(req) : whole_response(req);
+    if (!response)
         return false;
-    }
     add_headers(req, response);
-    req->bytes = length;
     bool queued = MHD_queue_response(req->connection, (unsigned)req->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return queued;
@@ -390,7 +405,7 @@ void request_suspend(weir_request *req)
 /* An answer is handed over in a call of libmicrohttpd's, or while the connection is suspended: at
  * any other time it would be sent, and a connection that it does not fit be ended, behind the
  * daemon's back. */
-void request_answer(weir_request *req)
+void request_hand_over(weir_request *req)
 {
     bool ran = req->step == REQUEST_RUNNING, held = req->held;
 
@@ -412,4 +427,15 @@ void request_answer(weir_request *req)
         queue_answer(req);
     if (ran)
         MHD_resume_connection(req->connection);
+}
+
+void request_answer(weir_request *req)
+{
+    if (!row_stream_is_fed(&req->stream)) {
+        request_hand_over(req);
+        return;
+    }
+    row_stream_end(req);
+    if (!req->connection)
+        end(req, req->client_gone ? CLIENT_GONE : req->status);
 }

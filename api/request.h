@@ -2,8 +2,10 @@
 #ifndef WEIR_REQUEST_H
 #define WEIR_REQUEST_H
 
+#include "accept.h"
 #include "arguments.h"
 #include "buffer.h"
+#include "row_stream.h"
 #include "server.h"
 
 typedef enum request_step {
@@ -11,7 +13,7 @@ typedef enum request_step {
     REQUEST_RECEIVING, /* and its header */
     REQUEST_RUNNING,   /* its task runs, libmicrohttpd waits */
     REQUEST_READY,     /* its task has ended; libmicrohttpd will ask for the answer */
-    REQUEST_ANSWERED,  /* the answer is libmicrohttpd's */
+    REQUEST_ANSWERED,  /* the answer is libmicrohttpd's; of a stream, what there is of it so far */
 } request_step;
 
 typedef struct disconnect_watch disconnect_watch;
@@ -32,6 +34,7 @@ struct weir_request {
     bool trace;     /* ?_trace=1: the answer tells its lifecycle */
     bool close;     /* the connection ends with this answer */
     bool counted;   /* it has come whole, and a drain waits for its answer */
+    bool http_1_0;  /* or older: knows no chunks */
     uint64_t began_ns;
 
     /* What was asked. Strings are libmicrohttpd's until it lets go. */
@@ -56,6 +59,7 @@ struct weir_request {
     const weir_params *params;
     request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
+    answer_form form;          /* in which rows are wanted */
 
     /* The answer. */
     int status;
@@ -68,9 +72,10 @@ struct weir_request {
     weir_verdict verdict; /* why no lease was granted, for that member */
     char *reason;         /* the same in a sentence; NULL: one was */
     char allow[48];
-    char code[24];  /* of a problem; "": none */
-    char *message;  /* its detail; may be NULL */
-    uint64_t bytes; /* of the body */
+    char code[24];     /* of a problem; "": none */
+    char *message;     /* its detail; may be NULL */
+    uint64_t bytes;    /* of the body */
+    row_stream stream; /* of an answer that is sent while it is still being read */
 
     char request_id[REQUEST_ID_MAX + 1];
     char traceparent[TRACEPARENT_SIZE + 1];
@@ -86,8 +91,11 @@ enum MHD_Result request_access(void *listener, struct MHD_Connection *connection
 void request_completed(void *listener, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode how);
 
-/* Hands the answer of a request whose task has ended to libmicrohttpd. On the loop's own stack. */
+/* The request's task has ended, or it needs none: hands its answer to libmicrohttpd; ends one that
+ * is a stream. On the loop's own stack. */
 void request_answer(weir_request *req);
+/* Hands an answer over, or of a stream its beginning. On the loop's own stack. */
+void request_hand_over(weir_request *req);
 /* Its task runs: libmicrohttpd waits for the answer. */
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
@@ -130,6 +138,7 @@ weir_async void serve_query(weir_request *req);
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows);
 /* All of it, and why there are no rows: 0, or the WEIR_E… code of what has been answered. */
 weir_async int query_answer(weir_request *req);
+weir_async void serve_stream(weir_request *req);
 
 /* ---- What answers at once, on the loop's own stack ---- */
 

@@ -146,7 +146,9 @@ static void start_query(weir_request *req)
         .trace_id = req->request_id,
         .timings = &req->timings,
     };
-    req->handler = serve_query;
+    if (req->query->returns == RETURNS_ROWS)
+        req->form = accept_form(request_header(req, MHD_HTTP_HEADER_ACCEPT));
+    req->handler = req->form == FORM_JSON ? serve_query : serve_stream;
     route_start(req);
 }
 

@@ -228,14 +228,16 @@ static void close_here(weir_job *job)
     weir_lane_push(lane->lane, &lane->job);
 }
 
-/* Answers all requests whose tasks have ended since the last time, in one turn of libmicrohttpd. */
+/* Answers all requests whose tasks have ended since the last time, and has streams go on, in one
+ * turn of libmicrohttpd. */
 static void answer_batch(weir_hook *hook)
 {
     api_lane *lane = weir_container(hook, api_lane, hook);
     weir_request *req = lane->finished.first;
 
-    if (!req)
+    if (!req && !lane->stirred)
         return;
+    lane->stirred = false;
     lane->finished = (request_list){0};
     while (req) {
         weir_request *next = req->next;
@@ -338,6 +340,7 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .operator= options->operator,
         .acquire_timeout_ns = or_else(options->acquire_timeout_ns, WEIR_S(1)),
         .query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5)),
+        .stream_timeout_ns = or_else(options->stream_timeout_ns, WEIR_S(30)),
         .idle_timeout_ns = or_else(options->idle_timeout_ns, WEIR_S(60)),
         .batch_max = (uint32_t)or_else(options->batch_max, 100),
         .batch_concurrency = (uint32_t)or_else(options->batch_concurrency, 4),

@@ -55,6 +55,7 @@ struct api_lane {
     metrics_shard *metrics;
     id_source ids;
     char *scratch; /* decoded path of the request at hand; connection_memory bytes */
+    bool stirred;  /* libmicrohttpd has something to do that no event tells it of */
     bool closing, stopped;
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
@@ -67,9 +68,9 @@ struct weir_api {
     uint32_t pool_count;
     token_set tokens; /* that let operators in */
     weir_api_operator operator;
-    uint64_t acquire_timeout_ns, query_timeout_ns, idle_timeout_ns;
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
+    uint64_t acquire_timeout_ns, query_timeout_ns, stream_timeout_ns, idle_timeout_ns;
     size_t body_max, connection_memory;
     uint32_t connections_max;
     bool expose_sql;
@@ -133,5 +134,7 @@ int address_listen(const char *address, bool shared, uint16_t *port, int *fd, ch
 void disconnect_expect(weir_request *req);
 /* It no longer does. */
 void disconnect_forget(weir_request *req);
+/* Its task goes on, and its client has gone. */
+void disconnect_unwatch(weir_request *req);
 
 #endif

@@ -18,7 +18,11 @@ typedef struct weir_connection weir_connection;
 /* One query or description under way. The pool's memory; the driver holds it from `run` until
  * operation_finish, or until `cancel` or `close` is called for its connection, and then never
  * touches it again. */
-typedef enum operation_kind { OPERATION_QUERY, OPERATION_DESCRIBE } operation_kind;
+typedef enum operation_kind {
+    OPERATION_QUERY,
+    OPERATION_DESCRIBE,
+    OPERATION_STREAM, /* a query whose rows are wanted in batches, each when asked for */
+} operation_kind;
 
 typedef struct weir_operation {
     operation_kind kind;
@@ -78,6 +82,9 @@ struct weir_driver {
 
     /* Starts an operation; then operation_finish, unless cancelled first. One at a time. */
     void (*run)(weir_connection *c, weir_operation *operation);
+    /* For OPERATION_STREAM: after operation_rows, the next batch is wanted, or the end. Until then
+     * the driver reads no further from the server. `run` asks for the first. */
+    void (*more)(weir_connection *c);
     /* Gives the operation up and has the server stop it. Idempotent. `condition` is RELEASE_RUNNING
      * until both the cancel request has finished and the results are drained. */
     void (*cancel)(weir_connection *c);
@@ -110,6 +117,11 @@ void connection_closed(weir_connection *c);
 /* Ends c's operation: status is 0 with a result, or a WEIR_E… code with c->error filled in. The
  * result becomes the pool's. */
 void operation_finish(weir_connection *c, int status, weir_result *result);
+/* A batch of a stream's rows, at least one, which become the pool's: once for each time that they
+ * were asked for, unless the operation is finished instead. Its last rows may come with
+ * operation_finish; those of an answer without rows do, with none but the columns. A result of NULL
+ * there: all rows have been given. */
+void operation_rows(weir_connection *c, weir_result *rows);
 /* The operation's bytes are on their way; its first answer has arrived. For timings only. */
 void operation_sent(weir_connection *c);
 void operation_answered(weir_connection *c);

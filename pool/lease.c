@@ -381,6 +381,8 @@ void weir_release(weir_lease *lease)
         return;
     if (lease->wait || lease->done)
         fatal("weir_release: a lease is released while a query on it waits for its answer");
+    if (lease->stream.open)
+        fatal("weir_release: a lease is released while a stream on it is open");
     assert(weir_lane_self() == lease->lane);
     assert(!lease->connection || lease->connection->lease == lease);
     event e = {.kind = EVENT_RELEASE, .waiter = &lease->waiter};

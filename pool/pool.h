@@ -13,6 +13,15 @@
 #include "task.h"
 #include "weir.h"
 
+/* Of a lease, whose memory it is part of. */
+struct weir_stream {
+    weir_lease *lease;
+    weir_result *rows; /* have come, and nobody has taken them yet */
+    int status;        /* of its end */
+    bool open;
+    bool over; /* nothing more will come */
+};
+
 /* From the asking to the giving back. The core's waiter is part of it, so that a grant needs no
  * memory of its own. Belongs to its taker, and to the pool while a grant is on its way to a taker
  * that has gone. */
@@ -50,6 +59,7 @@ struct weir_lease {
     void *arg;
 
     weir_timer deadline; /* the callback form's */
+    weir_stream stream;
     weir_timings *timings;
     struct weir_lease *next; /* among spare ones */
 
@@ -180,6 +190,22 @@ void lease_tell_leak(weir_lease *lease);
 /* The lease has lost connection `c`, which is about to be closed: ends the query under way on it.
  */
 void query_reclaim(weir_lease *lease, weir_connection *c);
+
+/* ---- query.c, for stream.c ---- */
+
+/* Whether an operation may begin on the lease, which is then made ready for it. */
+int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
+                  const weir_params *params);
+/* On the loop's own stack. */
+void query_start(weir_lease *lease);
+/* Gives up the operation under way: at the server it is cancelled, the lease is spent. On the
+ * loop's own stack. */
+void query_cut_short(weir_lease *lease);
+
+/* ---- stream.c ---- */
+
+/* The lease's stream is over; `rows` are its last, or NULL. */
+void stream_finish(weir_lease *lease, int status, weir_result *rows);
 
 /* Cheaper than filling all of it with zeros. */
 static inline void error_clear(weir_error *error)

@@ -16,13 +16,13 @@ static int tell_loss(weir_connection *c)
     return WEIR_ELOST;
 }
 
-static int prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
-                   const weir_params *params)
+int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
+                  const weir_params *params)
 {
     assert(weir_lane_self() == lease->lane);
     /* Not only while the operation is under way: also before it begins, and until its answer is
      * taken. */
-    if (lease->wait || lease->done)
+    if (lease->wait || lease->done || lease->stream.open)
         return WEIR_EBUSY;
     if (lease->reclaimed)
         return WEIR_ERECLAIMED;
@@ -57,7 +57,7 @@ static void note_start(weir_lease *lease)
     atomic_store_explicit(&lease->running, true, memory_order_relaxed);
 }
 
-static void start(weir_lease *lease)
+void query_start(weir_lease *lease)
 {
     weir_connection *c = lease->connection;
     c->operation = &lease->operation;
@@ -101,9 +101,7 @@ static void count_cancelled(weir_lease *lease, const weir_connection *c, int why
     emit(lease, c, WEIR_QUERY_CANCELLED, why);
 }
 
-/* Gives up the query under way: at the server it is cancelled, the lease is spent. On the loop's
- * own stack. */
-static void cut_short(weir_lease *lease)
+void query_cut_short(weir_lease *lease)
 {
     weir_connection *c = lease->connection;
     c->operation = NULL;
@@ -119,7 +117,7 @@ static void tell_taker(weir_lease *lease)
     if (lease->done) {
         weir_timer_stop(&lease->deadline);
         send_answer(lease);
-    } else {
+    } else if (lease->wait && !lease->wait->ended) { /* nobody need wait for a stream */
         wait_end(lease->wait, 0);
     }
 }
@@ -133,8 +131,12 @@ void operation_finish(weir_connection *c, int status, weir_result *result)
     weir_lease *lease = c->lease;
     c->operation = NULL;
     c->error.code = status;
-    lease->status = status;
-    lease->result = result;
+    if (lease->stream.open) {
+        stream_finish(lease, status, result);
+    } else {
+        lease->status = status;
+        lease->result = result;
+    }
     account(lease, c);
     if (status < 0)
         emit(lease, c, WEIR_QUERY_FAILED, status);
@@ -147,7 +149,21 @@ void query_reclaim(weir_lease *lease, weir_connection *c)
         return;
     c->operation = NULL;
     lease->status = WEIR_ERECLAIMED;
+    if (lease->stream.open)
+        stream_finish(lease, WEIR_ERECLAIMED, NULL);
     count_cancelled(lease, c, WEIR_ERECLAIMED);
+    tell_taker(lease);
+}
+
+void operation_rows(weir_connection *c, weir_result *rows)
+{
+    if (!c->operation) {
+        weir_result_free(rows);
+        return;
+    }
+    weir_lease *lease = c->lease;
+    assert(lease->stream.open && !lease->stream.rows);
+    lease->stream.rows = rows;
     tell_taker(lease);
 }
 
@@ -178,12 +194,12 @@ typedef struct answering {
 
 static void begin(weir_wait *wait)
 {
-    start(weir_container(wait, answering, wait)->lease);
+    query_start(weir_container(wait, answering, wait)->lease);
 }
 
 static void abandon(weir_wait *wait)
 {
-    cut_short(weir_container(wait, answering, wait)->lease);
+    query_cut_short(weir_container(wait, answering, wait)->lease);
 }
 
 static int run(weir_lease *lease, operation_kind kind, const weir_statement *statement,
@@ -191,7 +207,7 @@ static int run(weir_lease *lease, operation_kind kind, const weir_statement *sta
 {
     if (!weir_task_self())
         return WEIR_ENOTASK;
-    int r = prepare(lease, kind, statement, params);
+    int r = query_prepare(lease, kind, statement, params);
     if (r < 0)
         return r;
     answering a = {.wait = {.abandon = abandon}, .lease = lease};
@@ -252,7 +268,7 @@ static void time_out(weir_lease *lease)
 static void deadline_passed(weir_timer *timer)
 {
     weir_lease *lease = weir_container(timer, weir_lease, deadline);
-    cut_short(lease);
+    query_cut_short(lease);
     time_out(lease);
 }
 
@@ -271,13 +287,13 @@ static void start_job(weir_job *job)
     }
     if (lease->until_ns != WEIR_NEVER)
         weir_timer_start(&lease->deadline, lease->until_ns, deadline_passed);
-    start(lease);
+    query_start(lease);
 }
 
 int weir_query_cb(weir_lease *lease, const weir_statement *statement, const weir_params *params,
                   uint64_t deadline_ns, weir_done_fn done, void *arg)
 {
-    int r = prepare(lease, OPERATION_QUERY, statement, params);
+    int r = query_prepare(lease, OPERATION_QUERY, statement, params);
     if (r < 0)
         return r;
     lease->done = done;

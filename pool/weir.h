@@ -52,6 +52,7 @@ typedef struct weir_task weir_task;
 typedef struct weir_pool weir_pool;
 typedef struct weir_lease weir_lease;
 typedef struct weir_result weir_result;
+typedef struct weir_stream weir_stream;
 typedef struct weir_driver weir_driver;
 
 /* ---- Errors ---- */
@@ -585,7 +586,7 @@ WEIR_PUBLIC weir_async int weir_acquire_at(weir_pool *pool, const weir_scope *sc
 
 /* Gives a lease back; takes NULL. Never suspends, never fails: rollback, reset, or seeing to it
  * that a query cut short stops at the server are the pool's work. Not while a query on it waits for
- * its answer: that ends the program. */
+ * its answer, nor while a stream on it is open: that ends the program. */
 WEIR_PUBLIC void weir_release(weir_lease *lease);
 
 static inline void weir_release_scoped(weir_lease **lease)
@@ -651,6 +652,37 @@ WEIR_PUBLIC int weir_query_cb(weir_lease *lease, const weir_statement *statement
  * see weir_result_parameter_type and the column functions. Errors as weir_query. */
 WEIR_PUBLIC weir_async int weir_describe(weir_lease *lease, const weir_statement *statement,
                                          weir_result **result);
+
+/* ---- Streams: an answer in batches, as its reader takes them ---- */
+
+/* Runs a statement whose rows are taken in batches, and waits for the first of them, until the
+ * task's deadline. Only what is asked for is read: a reader that does not ask stops the server once
+ * the buffers between them are full. So an answer of any length takes the memory of one batch,
+ * which is some tens of kilobytes, and more only where a single row has more.
+ *
+ * The stream belongs to its lease and ends before it: until weir_stream_close no query can run on
+ * the lease (WEIR_EBUSY), and to release it ends the program. `statement` and `params` are used
+ * until the stream is closed. Errors as weir_query, and then there is no stream. */
+WEIR_PUBLIC weir_async int weir_stream_open(weir_lease *lease, const weir_statement *statement,
+                                            const weir_params *params, weir_stream **stream);
+
+/* The next batch, in the order of the rows; NULL after the last. The first has the columns also of
+ * an answer without rows, each further one has a row at least. Waits until the task's deadline. The
+ * caller owns the batch, which outlives the stream; weir_result_affected says nothing of it. Errors
+ * as weir_query, at any moment: what came before one is part of an answer that has no end. After an
+ * error further calls return the same; all that is left to do is weir_stream_close. */
+WEIR_PUBLIC weir_async int weir_stream_next(weir_stream *stream, weir_result **rows);
+
+/* Ends a stream; takes NULL. One that has come to its end leaves the lease as a query does. One
+ * that has not is cancelled at the server, and the lease is spent. Never fails, and waits for
+ * nobody: it suspends only to leave the task's stack, blind to deadline and cancellation. */
+WEIR_PUBLIC weir_async void weir_stream_close(weir_stream *stream);
+
+static inline void weir_stream_close_scoped(weir_stream **stream)
+{
+    weir_stream_close(*stream);
+}
+#define weir_scoped_stream weir_cleanup(weir_stream_close_scoped)
 
 /* ---- Results ---- */
 
@@ -860,6 +892,9 @@ typedef struct weir_fake_step {
     const uint32_t *types;     /* column type OIDs; copied; NULL: text */
     const char *const *values; /* rows × columns, NULL for SQL null; copied */
     uint64_t affected;
+    /* To a stream a query's rows go first, whatever the outcome, which comes behind them. */
+    uint32_t batch;          /* rows in one batch; 0: all */
+    uint64_t batch_delay_ns; /* before each batch that is asked for, and the end, but the first */
 } weir_fake_step;
 
 /* The next dial (or check, reset, cancel) that has no step yet goes so; further ones follow the

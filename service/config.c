@@ -83,6 +83,8 @@ static const flag flags[] = {
      "of one /batch, queries that run at once", 1, 1000, NULL},
     {"batch-timeout", KIND_DURATION, FIELD(batch_timeout_ns), "TIME", "20s",
      "how long all of a /batch, /tx or /sql may take, waiting included", 0, 0, NULL},
+    {"stream-timeout", KIND_DURATION, FIELD(stream_timeout_ns), "TIME", "30s",
+     "how long a stream may stand still, for its reader or for the database", 0, 0, NULL},
     {"connect-timeout", KIND_DURATION, FIELD(connect_timeout_ns), "TIME", "5s",
      "how long opening a connection may take", 0, 0, NULL},
     {"idle-timeout", KIND_LIFETIME, FIELD(idle_timeout_ns), "TIME|off", "10m",

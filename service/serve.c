@@ -362,6 +362,7 @@ static int open_api(service *s)
         .batch_max = c->batch_max,
         .batch_concurrency = c->batch_concurrency,
         .batch_timeout_ns = c->batch_timeout_ns,
+        .stream_timeout_ns = c->stream_timeout_ns,
         .body_max = c->body_max,
         .connection_memory = c->header_max,
         .connections_max = s->clients_max,

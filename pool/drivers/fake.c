@@ -30,7 +30,9 @@ typedef struct session {
     bool broken;
     bool dirty;
     bool in_transaction, failed;
-    bool running; /* a query has been sent and neither answered nor stopped */
+    bool running;  /* a query has been sent and neither answered nor stopped */
+    uint32_t told; /* rows of the step that a stream has been given */
+    bool begun;    /* it has been given a batch */
     bool settling;
 } session;
 
@@ -351,12 +353,14 @@ static void timer_due(weir_timer *timer)
     s->due(s);
 }
 
-/* Lets a step take effect: at once, after its delay, or never. */
-static void take_effect(session *s, const weir_fake_step *step, void (*due)(session *s))
+/* Lets a step take effect: at once, after its delay, or never; one that `hangs_later` does so only
+ * when it has given its rows. */
+static void take_effect(session *s, const weir_fake_step *step, void (*due)(session *s),
+                        bool hangs_later)
 {
     s->step = *step;
     s->due = due;
-    if (step->outcome == WEIR_FAKE_HANG)
+    if (step->outcome == WEIR_FAKE_HANG && !hangs_later)
         return;
     if (step->delay_ns)
         weir_timer_start(&s->timer, weir_after(step->delay_ns), timer_due);
@@ -424,7 +428,7 @@ static void fake_dial(weir_connection *c)
         fake->counts.open_most = fake->counts.open;
     pthread_mutex_unlock(&fake->lock);
     weir_fake_step step = next_step(fake, &fake->acts[WEIR_FAKE_DIAL], NULL);
-    take_effect(s, &step, dial_due);
+    take_effect(s, &step, dial_due, false);
 }
 
 static void fake_close(weir_connection *c)
@@ -449,11 +453,50 @@ static int fake_attach(weir_connection *c)
     return 0;
 }
 
+/* The rows of the step's next batch, and whether they are its last. */
+static weir_result *next_batch(session *s, bool *last)
+{
+    uint32_t left = s->step.rows - s->told;
+    weir_fake_step part = s->step;
+    part.rows = s->step.batch && s->step.batch < left ? s->step.batch : left;
+    if (part.values)
+        part.values += (size_t)s->told * part.columns;
+    s->told += part.rows;
+    *last = s->told == s->step.rows;
+    return result_new(&part, true);
+}
+
+/* True when that was all there is to do by now. */
+static bool gave_batch(session *s)
+{
+    weir_connection *c = s->connection;
+    bool ends_well = s->step.outcome == WEIR_FAKE_OK, last = s->told == s->step.rows;
+    if (last && (s->begun || !ends_well))
+        return false;
+    weir_result *rows = next_batch(s, &last);
+    s->begun = true;
+    if (!rows) {
+        s->running = false;
+        operation_finish(c, WEIR_ENOMEM, NULL);
+    } else if (last && ends_well) {
+        s->running = false;
+        operation_finish(c, 0, rows);
+    } else {
+        operation_rows(c, rows);
+    }
+    return true;
+}
+
 static void query_due(session *s)
 {
     weir_connection *c = s->connection;
-    s->running = false;
+    bool streams = c->operation && c->operation->kind == OPERATION_STREAM;
     operation_answered(c);
+    if (streams && gave_batch(s))
+        return;
+    if (s->step.outcome == WEIR_FAKE_HANG)
+        return;
+    s->running = false;
     if (s->step.outcome == WEIR_FAKE_LOSE) {
         lose(s);
         operation_finish(c, WEIR_ELOST, NULL);
@@ -461,6 +504,8 @@ static void query_due(session *s)
         s->failed = s->in_transaction;
         set_error(c, &s->step.error, WEIR_EQUERY, "the query failed");
         operation_finish(c, c->error.code, NULL);
+    } else if (streams) {
+        operation_finish(c, 0, NULL);
     } else {
         bool with_rows = !c->operation || c->operation->kind == OPERATION_QUERY;
         weir_result *result = result_new(&s->step, with_rows);
@@ -497,8 +542,20 @@ static void fake_run(weir_connection *c, weir_operation *operation)
     }
     note_session_change(s, operation->statement);
     s->running = true;
+    s->begun = false;
+    s->told = 0;
     weir_fake_step step = next_step(fake, &fake->answers, operation->statement->sql);
-    take_effect(s, &step, query_due);
+    bool hangs_later = operation->kind == OPERATION_STREAM && step.rows > 0;
+    take_effect(s, &step, query_due, hangs_later);
+}
+
+static void fake_more(weir_connection *c)
+{
+    session *s = session_of(c);
+    if (s->step.batch_delay_ns)
+        weir_timer_start(&s->timer, weir_after(s->step.batch_delay_ns), timer_due);
+    else
+        query_due(s);
 }
 
 /* Reports the end of a check, a reset or a cancel as the script has it. */
@@ -520,7 +577,7 @@ static void act(weir_connection *c, weir_fake_act what, uint64_t *counter)
     weir_fake *fake = fake_of(c);
     count(fake, counter);
     weir_fake_step step = next_step(fake, &fake->acts[what], NULL);
-    take_effect(session_of(c), &step, settled);
+    take_effect(session_of(c), &step, settled, false);
 }
 
 static void fake_check(weir_connection *c)
@@ -551,7 +608,7 @@ static void fake_cancel(weir_connection *c)
     weir_fake *fake = fake_of(c);
     count(fake, &fake->counts.cancels);
     weir_fake_step step = next_step(fake, &fake->acts[WEIR_FAKE_CANCEL], NULL);
-    take_effect(s, &step, stopped);
+    take_effect(s, &step, stopped, false);
 }
 
 static void fake_settle(weir_connection *c)
@@ -606,6 +663,7 @@ const weir_driver *weir_fake_driver(void)
         .detach = fake_detach,
         .attach = fake_attach,
         .run = fake_run,
+        .more = fake_more,
         .cancel = fake_cancel,
         .check = fake_check,
         .reset = fake_reset,

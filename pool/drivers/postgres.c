@@ -80,7 +80,19 @@ static void cancel(weir_connection *c)
         return;
     s->operation = NULL;
     s->activity = ACTIVITY_DRAIN;
+    if (s->paused && flight_drain(s)) { /* its end has been here all the while */
+        flight_clear(s);
+        s->activity = ACTIVITY_NONE;
+        return;
+    }
     canceller_start(s->canceller);
+}
+
+static void more(weir_connection *c)
+{
+    session *s = session_of(c);
+    if (s->paused)
+        flight_go_on(s);
 }
 
 static release_condition condition(const weir_connection *c, weir_retire_reason *reason)
@@ -148,6 +160,7 @@ const weir_driver *weir_postgres(void)
         .detach = detach,
         .attach = attach,
         .run = run,
+        .more = more,
         .cancel = cancel,
         .condition = condition,
         .transaction = transaction,

@@ -118,6 +118,8 @@ typedef enum activity {
     ACTIVITY_RESET,
 } activity;
 
+typedef struct batch batch;
+
 /* What has been sent and is to be answered, in this order. */
 typedef enum step {
     STEP_SIMPLE,  /* a string of the simple protocol, with any number of results */
@@ -142,7 +144,8 @@ typedef struct flight {
     bool mode_wanted;  /* by STEP_MODE */
     prepared *making;  /* by STEP_PREPARE; NULL for the unnamed statement */
     prepared *used;    /* a known one that is executed; NULL: none */
-    PGresult *result;  /* of STEP_EXECUTE or STEP_DESCRIBE */
+    PGresult *result;  /* of STEP_EXECUTE or STEP_DESCRIBE; of a stream the last, without rows */
+    batch *batch;      /* of a stream, read and not yet given; NULL: no row is */
     uint64_t lag_ns;   /* by STEP_LAG */
     weir_error error;  /* the first */
 } flight;
@@ -171,6 +174,8 @@ typedef struct session {
     uint64_t stray_until_ns;   /* a cancel given up on may still strike, until then */
     bool reads_only; /* from the start, by the server's or the user's own setting: it stays so */
     bool retried;    /* the operation, with its statement prepared anew */
+    bool streamed;   /* a batch of the operation's rows has been given */
+    bool paused;     /* until the next is asked for, nothing is read */
     bool dirty;      /* session state may have been changed */
     bool greeting_prepares; /* on_connect makes statements: none may be left when it runs again */
     bool asked_again;       /* how far it is behind */
@@ -258,6 +263,11 @@ void flight_expect(session *s, step what);
 bool flight_push(session *s);
 /* Frees what the flight has brought and nobody has taken. */
 void flight_clear(session *s);
+/* Reads on after a pause: first what libpq has already, of which the socket says nothing. Reports.
+ */
+void flight_go_on(session *s);
+/* The same for an operation just given up, without a report: true when nothing is outstanding. */
+bool flight_drain(session *s);
 /* Reads and writes what the socket allows. */
 void session_ready(void *arg, int events);
 /* The connection is lost: whoever waits for it is told. Reports. */
@@ -269,6 +279,22 @@ void session_lost(session *s);
 void operation_begin(session *s, weir_operation *operation);
 void operation_answer(session *s);
 void operation_lost(session *s);
+
+/* ---- Streams (postgres_stream.c) ---- */
+
+/* To be called when the answer to the stream's statement is the next to come. */
+void stream_expect(session *s);
+/* Such an answer's next rows have been read. */
+bool stream_brings_rows(const PGresult *result);
+/* Takes `result`. */
+void stream_take(session *s, PGresult *result);
+/* There are rows to be given; and so many that no more are to be read before. */
+bool stream_has_rows(const session *s);
+bool stream_is_full(const session *s);
+/* Gives them, and pauses. Reports. */
+void stream_give(session *s);
+/* The rows at the stream's end as operation_finish wants them. False when out of memory. */
+bool stream_end(session *s, weir_result **rows);
 
 /* ---- Between leases (postgres_session.c) ---- */
 
@@ -334,5 +360,16 @@ void text_copy(char *to, size_t size, const char *from);
 /* The wrapping lives inside the PGresult and goes with it. NULL when out of memory; `result` is
  * then freed. */
 weir_result *result_wrap(PGresult *result);
+
+/* Rows of several results of one statement, copied: a result of libpq's for each row has several
+ * kilobytes. NULL when out of memory. */
+batch *batch_new(void);
+/* Takes `result`. False when out of memory. */
+bool batch_add(batch *b, PGresult *result);
+/* Bytes that it has, more or less. */
+size_t batch_size(const batch *b);
+weir_result *batch_result(batch *b);
+/* Takes NULL. */
+void batch_free(batch *b);
 
 #endif

@@ -10,7 +10,7 @@
 void flight_begin(session *s, bool pipelined)
 {
     flight *f = &s->flight;
-    assert(!f->result && !f->making);
+    assert(!f->result && !f->making && !f->batch);
     f->count = f->at = 0;
     f->pipelined = pipelined;
     f->answered = f->plan_changed = false;
@@ -30,7 +30,7 @@ bool flight_push(session *s)
     int left = PQflush(s->pg);
     if (left < 0)
         return false;
-    watch_events(s->watch, left ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+    watch_events(s->watch, (s->paused ? 0 : UV_READABLE) | (left ? UV_WRITABLE : 0));
     return true;
 }
 
@@ -114,7 +114,9 @@ static void answer_execute(session *s, PGresult *result)
             refuse_copy(s);
         break;
     }
-    if (!f->error.code && !f->result)
+    if (stream_brings_rows(result))
+        stream_take(s, result);
+    else if (!f->error.code && !f->result)
         f->result = result;
     else
         PQclear(result);
@@ -160,17 +162,27 @@ static void out_of_step(session *s)
     s->fate = WEIR_RETIRE_BROKEN;
 }
 
+/* The answer to this step is through. */
+static void next_step(session *s)
+{
+    flight *f = &s->flight;
+    f->at++;
+    if (f->pipelined && f->at < f->count && f->steps[f->at] == STEP_EXECUTE)
+        stream_expect(s);
+}
+
 /* True once the flight's last answer is in. */
 static bool collect(session *s)
 {
     flight *f = &s->flight;
-    while (f->at < f->count && s->fate == WEIR_RETIRE_NOT && !PQisBusy(s->pg)) {
+    while (f->at < f->count && s->fate == WEIR_RETIRE_NOT && !stream_is_full(s) &&
+           !PQisBusy(s->pg)) {
         step what = f->steps[f->at];
         PGresult *result = PQgetResult(s->pg);
         if ((what == STEP_SYNC) != (PQresultStatus(result) == PGRES_PIPELINE_SYNC))
             out_of_step(s);
         if (!result || what == STEP_SYNC)
-            f->at++;
+            next_step(s);
         if (result)
             answer(s, what, result);
     }
@@ -202,6 +214,8 @@ void flight_clear(session *s)
     flight *f = &s->flight;
     PQclear(f->result);
     f->result = NULL;
+    batch_free(f->batch);
+    f->batch = NULL;
     prepared_free(f->making);
     f->making = NULL;
 }
@@ -267,9 +281,41 @@ static void listen_idly(session *s)
         connection_down(s->c, session_verdict(s));
 }
 
+static void read_on(session *s)
+{
+    if (collect(s))
+        flight_over(s);
+    else if (s->fate != WEIR_RETIRE_NOT)
+        session_lost(s);
+    else if (stream_has_rows(s))
+        stream_give(s);
+}
+
+void flight_go_on(session *s)
+{
+    s->paused = false;
+    if (flight_push(s))
+        read_on(s);
+    else
+        session_lost(s);
+}
+
+bool flight_drain(session *s)
+{
+    s->paused = false;
+    batch_free(s->flight.batch);
+    s->flight.batch = NULL;
+    return flight_push(s) && collect(s);
+}
+
 void session_ready(void *arg, int events)
 {
     session *s = arg;
+    if (s->paused) {    /* only now is it worth the system calls to look away */
+        flight_push(s); /* a loss is found when it is read on */
+        watch_events(s->watch, 0);
+        return;
+    }
     if ((events & UV_READABLE) && !PQconsumeInput(s->pg)) {
         session_lost(s);
         return;
@@ -286,8 +332,5 @@ void session_ready(void *arg, int events)
         s->flight.answered = true;
         operation_answered(s->c);
     }
-    if (collect(s))
-        flight_over(s);
-    else if (s->fate != WEIR_RETIRE_NOT)
-        session_lost(s);
+    read_on(s);
 }

@@ -36,7 +36,7 @@ static plan make_plan(session *s)
     if (PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
         bool reads = o->statement->read_only || s->reads_only;
         session_mode wanted = reads ? MODE_READ_ONLY : MODE_READ_WRITE;
-        p.mode = o->kind == OPERATION_QUERY && session_current_mode(s) != wanted;
+        p.mode = o->kind != OPERATION_DESCRIBE && session_current_mode(s) != wanted;
         p.close = statements_doomed(&s->statements, NULL);
     }
     return p;
@@ -140,7 +140,7 @@ static bool send_statement(session *s, const plan *p)
         return send_last(s, p->known);
     }
     if (statement->adhoc) {
-        if (s->operation->kind == OPERATION_QUERY)
+        if (s->operation->kind != OPERATION_DESCRIBE)
             return send_adhoc(s, p->sql);
         return send_prepare(s, "", p->sql) && send_last(s, NULL);
     }
@@ -163,6 +163,8 @@ static bool send_flight(session *s, const plan *p)
         return false;
     if (!send_statement(s, p))
         return false;
+    if (!pipelined)
+        stream_expect(s);
     return !pipelined || send_sync(s, true);
 }
 
@@ -190,7 +192,7 @@ void operation_begin(session *s, weir_operation *operation)
     assert(s->activity == ACTIVITY_NONE && !s->operation);
     s->operation = operation;
     s->activity = ACTIVITY_OPERATION;
-    s->retried = false;
+    s->retried = s->streamed = s->paused = false;
     if (s->fate != WEIR_RETIRE_NOT) { /* while leased, before anything was asked of it */
         s->c->error = s->flight.error;
         s->c->error.code = WEIR_ELOST;
@@ -262,7 +264,7 @@ static void refused(session *s)
     flight_clear(s);
     bool again =
         (stale && !s->retried) || (stray && is_all_or_nothing(s->operation->statement->sql));
-    if (again && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
+    if (again && !s->streamed && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
         s->retried |= stale;
         send_operation(s);
         return;
@@ -289,16 +291,24 @@ static bool is_demoted(const session *s)
     return !session_in_transaction(s) || session_current_mode(s) == MODE_READ_ONLY;
 }
 
+/* False: there was no memory for it. */
+static bool take_result(session *s, weir_result **result)
+{
+    flight *f = &s->flight;
+    if (s->operation->kind == OPERATION_STREAM)
+        return stream_end(s, result);
+    *result = f->result ? result_wrap(f->result) : NULL;
+    f->result = NULL;
+    return *result != NULL;
+}
+
 void operation_answer(session *s)
 {
     flight *f = &s->flight;
-    if (!f->error.code && f->result) {
-        weir_result *result = result_wrap(f->result);
-        f->result = NULL;
-        if (result) {
-            finish(s, 0, result);
-            return;
-        }
+    weir_result *result = NULL;
+    if (!f->error.code && take_result(s, &result)) {
+        finish(s, 0, result);
+        return;
     }
     if (!f->error.code)
         error_set(&f->error, WEIR_EQUERY, "out of memory");
