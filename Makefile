@@ -133,11 +133,12 @@ fuzz: ## random bytes for the scanner, the binder and the encoder (FUZZ_SECONDS=
 	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
 
-bench: ## measure against pgbench, as a table of ratios
+bench: ## measure against pgbench and COPY, as tables of ratios
 	@.ci/deps build run bench
 	@$(MAKE) --no-print-directory build benches
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@BUILD=$(BUILD) tests/bench/overload.sh
+	@BUILD=$(BUILD) tests/bench/stream.sh
 
 ##@ Care
 

@@ -43,6 +43,8 @@ void row_stream_begin(weir_request *req)
 {
     req->stream.begun = true;
     req->stream.job.run = begin_here;
+    /* libmicrohttpd ends also a body of chunks that it has not sent: then no answer may follow. */
+    req->close |= strcmp(req->method_name, MHD_HTTP_METHOD_HEAD) == 0;
     weir_reply_body(req, 200, form_content_type(req->form));
     weir_lane_push(req->lane->lane, &req->stream.job);
 }

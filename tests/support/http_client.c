@@ -17,7 +17,7 @@ struct http_client {
 
 typedef struct text {
     char *bytes;
-    size_t length;
+    size_t length, capacity;
 } text;
 
 static void initialise(void)
@@ -51,11 +51,15 @@ static size_t collect(char *bytes, size_t size, size_t count, void *arg)
 {
     text *t = arg;
     size_t more = size * count;
-    char *grown = realloc(t->bytes, t->length + more + 1);
-    if (!grown)
-        return 0;
-    memcpy(grown + t->length, bytes, more);
-    t->bytes = grown;
+    if (t->length + more >= t->capacity) {
+        size_t capacity = (t->length + more + 1) * 2;
+        char *grown = realloc(t->bytes, capacity);
+        if (!grown)
+            return 0;
+        t->bytes = grown;
+        t->capacity = capacity;
+    }
+    memcpy(t->bytes + t->length, bytes, more);
     t->length += more;
     t->bytes[t->length] = '\0';
     return more;
