@@ -13,6 +13,7 @@
 #include "weir.h"
 
 static const weir_statement find_order = {.sql = "select total from orders where id = $1"};
+static const weir_statement all_orders = {.sql = "select total from orders"};
 static weir_pool *pool;
 
 /* ---- async with pool.acquire() as conn ---- */
@@ -31,6 +32,26 @@ static int total_of(const char *id, char *total, size_t size)
         return 1; /* there is no such order */
     snprintf(total, size, "%s", weir_result_value(rows, 0, 0));
     return 0;
+}
+
+/* ---- async for row in cursor ---- */
+
+static int count_totals(uint64_t *count)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = weir_acquire(pool, NULL, &lease);
+    if (r < 0)
+        return r;
+    weir_scoped_stream weir_stream *stream = NULL; /* the rest is cancelled on an early way out */
+    r = weir_stream_open(lease, &all_orders, NULL, &stream);
+    while (r == 0) {
+        weir_scoped_result weir_result *rows = NULL;
+        r = weir_stream_next(stream, &rows); /* reads on only now */
+        if (r < 0 || !rows)
+            break;
+        *count += weir_result_rows(rows);
+    }
+    return r;
 }
 
 /* ---- asyncio.timeout ---- */
@@ -153,7 +174,8 @@ typedef struct report {
     int late, cancelled, refreshed;
     lookup lookups[3];
     lookup background, called_off, polite;
-    int all, alone, off, host, deferred;
+    int all, alone, off, host, deferred, counted;
+    uint64_t count;
     char name[64];
 } report;
 
@@ -168,6 +190,7 @@ static int handler(void *arg)
     seen->refreshed = politely(&seen->polite);
     seen->host = host_name(seen->name);
     seen->deferred = with_a_buffer(100);
+    seen->counted = count_totals(&seen->count);
     return 0;
 }
 
@@ -181,7 +204,7 @@ static int with_a_pool(void *arg)
     weir_fake_step slow = {.delay_ns = WEIR_S(10)};
     weir_fake_step quick = {.columns = 1, .rows = 1, .values = &value};
     weir_fake_answer(fake, find_order.sql, 1, &slow);
-    weir_fake_answer(fake, find_order.sql, 0, &quick);
+    weir_fake_answer(fake, NULL, 0, &quick);
     weir_pool_options options = {.driver = weir_fake_driver(), .driver_arg = fake};
     r = weir_pool_open(NULL, &options, &pool, NULL);
     if (r == 0) {
@@ -212,6 +235,8 @@ static void the_readme_s_examples_do_what_they_say(void **state)
     assert_int_equal(seen.host, 0);
     assert_true(seen.name[0] != '\0');
     assert_int_equal(seen.deferred, 0);
+    assert_int_equal(seen.counted, 0);
+    assert_int_equal(seen.count, 1);
     assert_int_equal(run_it(), 0);
 }
 
