@@ -288,10 +288,12 @@ static void a_statement_overtaken_by_ddl_is_streamed_all_the_same(void **state)
 
 /* ---- Early ends ---- */
 
-/* Some of these answers have come to their end already when they are closed, some have not. */
+/* Some of these answers have come to their end already when they are closed, some have not: the
+ * first row makes libpq's buffer large enough to hold more than one batch. */
 static int close_at_any_moment(world *w)
 {
-    weir_statement rows = {.sql = "select g, repeat('x', 4000) from generate_series(1, $1::int) g"};
+    weir_statement rows = {.sql = "select g, repeat('x', case g when 1 then 200000 else 4000 end) "
+                                  "from generate_series(1, $1::int) g"};
     for (int n = 1; n <= 60; n++) {
         weir_scoped_lease weir_lease *lease = NULL;
         int r = take(w, &lease);
