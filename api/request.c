@@ -250,7 +250,8 @@ static void report(const weir_request *req, int status)
     const weir_api *api = req->lane->api;
     const weir_timings *t = &req->timings;
     uint64_t duration_ns = weir_now() - req->began_ns;
-    bool gone = status == CLIENT_GONE; /* what it would have been told is nobody's news */
+    /* What it would have been told is nobody's news; that it was cut off is. */
+    bool gone = status == CLIENT_GONE && !req->stream.unread;
 
     metrics_request(req->lane->metrics, req->route, req->method_name, status, duration_ns);
     if (!api->on_request)
