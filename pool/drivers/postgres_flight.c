@@ -311,9 +311,9 @@ bool flight_drain(session *s)
 void session_ready(void *arg, int events)
 {
     session *s = arg;
-    if (s->paused) {    /* only now is it worth the system calls to look away */
-        flight_push(s); /* a loss is found when it is read on */
-        watch_events(s->watch, 0);
+    if (s->paused) { /* only now is it worth the system calls to look away */
+        if (!flight_push(s))
+            watch_events(s->watch, 0); /* the loss is found when it is read on */
         return;
     }
     if ((events & UV_READABLE) && !PQconsumeInput(s->pg)) {
