@@ -198,7 +198,9 @@ static void write_end(weir_request *req)
         buffer_text(&s->out, "]\n");
     if (!s->failed || req->form != FORM_NDJSON || !req->open_object)
         return;
+    req->status = s->status; /* of the problem, and no more than that is to be sealed */
     reply_seal(req);
+    req->status = 200;
     buffer_append(&s->out, req->out.data, req->out.length);
 }
 
