@@ -24,7 +24,7 @@ SANITIZE  ?=
 
 # Instrumented code misleads the compiler's flow analysis: there, warnings are only that.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -fvisibility=hidden -pthread \
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -I$(BUILD)/embedded -fvisibility=hidden -pthread \
               $(if $(SANITIZE),-fno-omit-frame-pointer -Wno-error $(SANITIZE),$(HARDENING)) \
               $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := -pthread $(if $(SANITIZE),$(SANITIZE),-Wl,-z,relro,-z,now) $(LDFLAGS)
@@ -194,6 +194,13 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS_ALL) -fPIC -MMD -MP -c $< -o $@
+
+# A file of api/ as a C string.
+$(BUILD)/embedded/%.inc: api/%
+	@mkdir -p $(@D)
+	@sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< > $@
+
+$(BUILD)/api/openapi.o: $(BUILD)/embedded/openapi.json.inc
 
 archive = rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link    = $(CC) -pie $(LDFLAGS_ALL) $(filter %.o %.a,$^) -o $@

@@ -44,6 +44,18 @@ bool request_accepts(const weir_request *req, const char *media_type)
     return accept && strcasestr(accept, media_type) != NULL;
 }
 
+void request_revalidate(weir_request *req, const char *etag)
+{
+    const char *known = request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH);
+
+    snprintf(req->etag, sizeof req->etag, "%s", etag);
+    if (!known || !etag_listed(known, etag))
+        return;
+    req->out.length = 0;
+    req->status = MHD_HTTP_NOT_MODIFIED;
+    req->content_type = NULL;
+}
+
 /* ---- Beginning ---- */
 
 static const struct {
@@ -324,6 +336,10 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
                  (unsigned long long)(query_us / 1000), (unsigned)(query_us % 1000));
         header(response, "Server-Timing", text);
     }
+    if (*req->etag)
+        header(response, MHD_HTTP_HEADER_ETAG, req->etag);
+    if (req->cache_control)
+        header(response, MHD_HTTP_HEADER_CACHE_CONTROL, req->cache_control);
     if (req->retry_after) {
         snprintf(text, sizeof text, "%u", req->retry_after);
         header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);

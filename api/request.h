@@ -60,6 +60,8 @@ struct weir_request {
     weir_result *result; /* to be encoded */
     buffer out;
     const char *content_type;
+    char etag[ETAG_SIZE];      /* "": the answer has none */
+    const char *cache_control; /* NULL: says nothing */
     uint32_t retry_after; /* seconds; 0: says nothing */
     bool open_object;     /* `out` is a JSON object that lacks its end */
     bool tell_pool;       /* that end is to have a member `pool` */
@@ -90,6 +92,9 @@ void request_answer(weir_request *req);
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
 void request_suspend(weir_request *req);
+/* Gives the answer its ETag; one that the client has already becomes a 304 without a body. On the
+ * loop's own stack. */
+void request_revalidate(weir_request *req, const char *etag);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);
 /* Whether the header Accept names this media type. */
@@ -106,6 +111,9 @@ void route_request(weir_request *req);
 
 /* Starts a task that runs req->handler, and has libmicrohttpd wait for its answer. */
 void route_start(weir_request *req);
+/* Takes the present query set for the request. False when it has been answered because there is
+ * none yet. */
+bool route_queries(weir_request *req);
 /* The arguments of a request, and whether its body is JSON if it has one. False when it has been
  * answered because they cannot be read. `a` points into the request. */
 bool route_arguments(weir_request *req, arguments *a);
@@ -123,5 +131,6 @@ void serve_pool_state(weir_request *req);
 void serve_control(weir_request *req); /* POST /pool/… and /reload */
 void serve_landing(weir_request *req);
 void serve_problem_page(weir_request *req);
+void serve_openapi(weir_request *req); /* starts a task for it */
 
 #endif

@@ -27,6 +27,7 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/pool/drain", false, true, serve_control},
     {METHOD_POST, "/reload", false, true, serve_control},
     {METHOD_GET, "/", false, false, serve_landing},
+    {METHOD_GET, "/openapi.json", false, false, serve_openapi},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };
 
@@ -129,6 +130,16 @@ void route_start(weir_request *req)
 
 /* ---- Queries ---- */
 
+bool route_queries(weir_request *req)
+{
+    req->queries = lane_queries_ref(req->lane);
+    if (req->queries)
+        return true;
+    weir_reply_problem(req, (problem){.kind = PROBLEM_STARTING, .retryable = true});
+    req->retry_after = 1;
+    return false;
+}
+
 static void start_query(weir_request *req)
 {
     const weir_api *api = req->lane->api;
@@ -227,13 +238,8 @@ static void serve_queries(weir_request *req)
         req->retry_after = 1;
         return;
     }
-    req->queries = lane_queries_ref(req->lane);
-    if (!req->queries) {
-        weir_reply_problem(req, (problem){.kind = PROBLEM_STARTING, .retryable = true});
-        req->retry_after = 1;
-        return;
-    }
-    route_query(req);
+    if (route_queries(req))
+        route_query(req);
 }
 
 void route_request(weir_request *req)
