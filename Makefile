@@ -201,6 +201,7 @@ $(BUILD)/embedded/%.inc: api/%
 	@sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< > $@
 
 $(BUILD)/api/openapi.o: $(BUILD)/embedded/openapi.json.inc
+$(BUILD)/api/page.o: $(BUILD)/embedded/docs.js.inc
 
 archive = rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link    = $(CC) -pie $(LDFLAGS_ALL) $(filter %.o %.a,$^) -o $@

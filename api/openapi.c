@@ -217,9 +217,8 @@ static void add_parameter(builder *b, json_t *parameters, const query_param *p, 
                           json_t *name)
 {
     json_t *example = is_required(p) ? schema_example(bind_shape(p), SCHEMA_TEXT) : NULL;
-    json_t *parameter =
-        json_pack("{s:o, s:s, s:b, s:o}", "name", name, "in", in, "required", is_required(p),
-                  "schema", param_schema(b, p, SCHEMA_TEXT));
+    json_t *parameter = json_pack("{s:o, s:s, s:b, s:o}", "name", name, "in", in, "required",
+                                  is_required(p), "schema", param_schema(b, p, SCHEMA_TEXT));
 
     if (parameter && example)
         set(b, parameter, "example", example);
@@ -431,11 +430,8 @@ static json_t *description_of(const query *q)
 static void add_operation(builder *b, const operation *op)
 {
     static const char *const methods[METHOD_COUNT] = {
-        [METHOD_GET] = "get",
-        [METHOD_POST] = "post",
-        [METHOD_PUT] = "put",
-        [METHOD_PATCH] = "patch",
-        [METHOD_DELETE] = "delete",
+        [METHOD_GET] = "get",     [METHOD_POST] = "post",     [METHOD_PUT] = "put",
+        [METHOD_PATCH] = "patch", [METHOD_DELETE] = "delete",
     };
     const query *q = op->query;
     char name[256];
@@ -443,10 +439,9 @@ static void add_operation(builder *b, const operation *op)
     json_t *description = description_of(q);
 
     name_operation(name, sizeof name, op);
-    json_t *described =
-        json_pack("{s:s, s:o, s:[o]}", "operationId", name, "summary",
-                  line ? json_stringn(q->description, line) : json_string(q->name), "tags",
-                  tag_of(b, q));
+    json_t *described = json_pack("{s:s, s:o, s:[o]}", "operationId", name, "summary",
+                                  line ? json_stringn(q->description, line) : json_string(q->name),
+                                  "tags", tag_of(b, q));
     if (json_string_length(description) > line)
         set(b, described, "description", description);
     else

@@ -43,8 +43,8 @@ typedef struct query_set_text {
 
 /* The text kept with the set; NULL: none yet. Any thread. */
 const query_set_text *query_set_kept(const query_set *set);
-/* Keeps a text until the set is freed, and takes it over. What another thread has kept before stays,
- * and is returned. WEIR_ENOMEM becomes NULL, and the text is freed. Any thread. */
+/* Keeps a text until the set is freed, and takes it over. What another thread has kept before
+ * stays, and is returned. WEIR_ENOMEM becomes NULL, and the text is freed. Any thread. */
 const query_set_text *query_set_keep(query_set *set, query_set_text text);
 
 /* A path parameter's value, as it stands in the URL after percent-decoding. Points into the

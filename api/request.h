@@ -62,11 +62,11 @@ struct weir_request {
     const char *content_type;
     char etag[ETAG_SIZE];      /* "": the answer has none */
     const char *cache_control; /* NULL: says nothing */
-    uint32_t retry_after; /* seconds; 0: says nothing */
-    bool open_object;     /* `out` is a JSON object that lacks its end */
-    bool tell_pool;       /* that end is to have a member `pool` */
-    weir_verdict verdict; /* why no lease was granted, for that member */
-    char *reason;         /* the same in a sentence; NULL: one was */
+    uint32_t retry_after;      /* seconds; 0: says nothing */
+    bool open_object;          /* `out` is a JSON object that lacks its end */
+    bool tell_pool;            /* that end is to have a member `pool` */
+    weir_verdict verdict;      /* why no lease was granted, for that member */
+    char *reason;              /* the same in a sentence; NULL: one was */
     char allow[48];
     char code[24];  /* of a problem; "": none */
     char *message;  /* its detail; may be NULL */
@@ -130,6 +130,7 @@ void serve_metrics(weir_request *req);
 void serve_pool_state(weir_request *req);
 void serve_control(weir_request *req); /* POST /pool/… and /reload */
 void serve_landing(weir_request *req);
+void serve_docs(weir_request *req);
 void serve_problem_page(weir_request *req);
 void serve_openapi(weir_request *req); /* starts a task for it */
 

@@ -27,6 +27,7 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/pool/drain", false, true, serve_control},
     {METHOD_POST, "/reload", false, true, serve_control},
     {METHOD_GET, "/", false, false, serve_landing},
+    {METHOD_GET, "/docs", false, false, serve_docs},
     {METHOD_GET, "/openapi.json", false, false, serve_openapi},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };

@@ -241,6 +241,24 @@ static void what_a_file_says_of_itself_is_told(void **state)
     json_decref(document);
 }
 
+/* ---- The page ---- */
+
+static void a_page_has_a_form_for_each_query_and_needs_nothing_from_outside(void **state)
+{
+    http_reply r = get("/docs");
+    assert_status(&r, 200);
+    assert_string_equal(http_header(&r, "Content-Type"), "text/html; charset=utf-8");
+    assert_non_null(strstr(r.body, "<form method=\"post\" action=\"/q/rename\" data-method=\"PUT\" "
+                                   "data-path=\"/items/{id}\">\n"));
+    assert_non_null(strstr(r.body, "<input name=\"name\" data-in=\"body\" required>"));
+    assert_non_null(strstr(r.body, "<input name=\"id\" data-in=\"path\" required>"));
+    assert_non_null(strstr(r.body, "placeholder=\"it&#39;s &lt;you&gt; &amp; `me`\">"));
+    assert_null(strstr(r.body, "src="));
+    assert_null(strstr(r.body, "//cdn"));
+    assert_null(strstr(r.body, "https:"));
+    http_reply_free(&r);
+}
+
 /* ---- Who may do what ---- */
 
 static void an_operators_request_needs_a_token(void **state)
@@ -364,6 +382,7 @@ int main(void)
         usual(only_problems_that_can_occur_are_named),
         usual(paths_that_differ_in_a_name_only_are_one),
         usual(what_a_file_says_of_itself_is_told),
+        usual(a_page_has_a_form_for_each_query_and_needs_nothing_from_outside),
         usual(an_operators_request_needs_a_token),
         cmocka_unit_test_teardown(a_listener_of_their_own_is_not_described_to_others, stop),
         usual(what_a_client_has_already_is_not_sent_again),
