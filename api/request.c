@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "framing.h"
+#include "pack.h"
 #include "reply.h"
 
 /* How much of a body that is too large is read and thrown away, so that its sender gets to read the
@@ -46,11 +47,10 @@ bool request_accepts(const weir_request *req, const char *media_type)
 
 void request_revalidate(weir_request *req, const char *etag)
 {
-    const char *known = request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH);
-
     snprintf(req->etag, sizeof req->etag, "%s", etag);
-    if (!known || !etag_listed(known, etag))
+    if (!req->known_tags || !etag_listed(req->known_tags, etag))
         return;
+    req->varies = req->out.length >= req->lane->api->gzip_min; /* as the whole answer would */
     req->out.length = 0;
     req->status = MHD_HTTP_NOT_MODIFIED;
     req->content_type = NULL;
@@ -338,6 +338,10 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     }
     if (*req->etag)
         header(response, MHD_HTTP_HEADER_ETAG, req->etag);
+    if (req->varies || req->packed)
+        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (req->packed)
+        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (req->cache_control)
         header(response, MHD_HTTP_HEADER_CACHE_CONTROL, req->cache_control);
     if (req->retry_after) {
@@ -360,6 +364,7 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
 static bool queue_answer(weir_request *req)
 {
     reply_seal(req);
+    pack_answer(req);
     if (req->out.failed || !req->status)
         return false;
     size_t length = 0;

@@ -36,6 +36,7 @@ struct weir_request {
     /* What was asked. Strings are libmicrohttpd's until it lets go. */
     const char *method_name; /* one of a fixed few, "_OTHER" for the rest */
     const char *path;        /* as it was sent */
+    const char *known_tags;  /* If-None-Match, where it matters; NULL: none */
     query_method method;     /* HEAD is GET; METHOD_COUNT: none that a query could have */
     char *body;
     size_t body_length, body_capacity, body_seen;
@@ -62,6 +63,8 @@ struct weir_request {
     const char *content_type;
     char etag[ETAG_SIZE];      /* "": the answer has none */
     const char *cache_control; /* NULL: says nothing */
+    bool varies;               /* by the encodings that the client accepts */
+    bool packed;               /* `out` is gzip */
     uint32_t retry_after;      /* seconds; 0: says nothing */
     bool open_object;          /* `out` is a JSON object that lacks its end */
     bool tell_pool;            /* that end is to have a member `pool` */
@@ -92,8 +95,7 @@ void request_answer(weir_request *req);
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
 void request_suspend(weir_request *req);
-/* Gives the answer its ETag; one that the client has already becomes a 304 without a body. On the
- * loop's own stack. */
+/* Gives the answer its ETag; one that is among the known_tags becomes a 304 without a body. */
 void request_revalidate(weir_request *req, const char *etag);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);

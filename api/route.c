@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "pack.h"
 #include "percent.h"
 #include "reply.h"
 
@@ -108,6 +109,7 @@ static int run_handler(void *arg)
     weir_request *req = arg;
 
     req->handler(req);
+    pack_large(req);
     if (req->query && req->timings.sent_ns)
         metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name,
                       req->timings.query_ns);
@@ -146,6 +148,7 @@ static void start_query(weir_request *req)
     const weir_api *api = req->lane->api;
     bool reads = req->method == METHOD_GET;
 
+    req->known_tags = reads ? request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH) : NULL;
     req->statement = reads ? &req->query->read_only : &req->query->statement;
     req->params = &req->bound.params;
     req->query_timeout_ns = req->query->timeout_ns ? req->query->timeout_ns : api->query_timeout_ns;

@@ -38,8 +38,10 @@ static weir_async void describe(weir_request *req)
     buffer_append(&req->out, m.made->bytes, m.made->length);
     weir_reply_body(req, 200, "application/json");
     req->cache_control = "no-cache";
-    if (req->connection)
-        request_revalidate(req, m.made->etag);
+    if (!req->connection)
+        return;
+    req->known_tags = request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    request_revalidate(req, m.made->etag);
 }
 
 void serve_openapi(weir_request *req)
