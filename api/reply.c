@@ -470,8 +470,6 @@ static void tag_result(weir_request *req)
         return;
     etag_of(req->out.data, req->out.length, true, etag);
     request_revalidate(req, etag);
-    if (req->status == 304)
-        req->open_object = false;
 }
 
 void reply_seal(weir_request *req)

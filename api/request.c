@@ -50,8 +50,6 @@ void request_revalidate(weir_request *req, const char *etag)
     snprintf(req->etag, sizeof req->etag, "%s", etag);
     if (!req->known_tags || !etag_listed(req->known_tags, etag))
         return;
-    req->varies = req->out.length >= req->lane->api->gzip_min; /* as the whole answer would */
-    req->out.length = 0;
     req->status = MHD_HTTP_NOT_MODIFIED;
     req->content_type = NULL;
 }
@@ -340,7 +338,7 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
         header(response, MHD_HTTP_HEADER_ETAG, req->etag);
     if (req->varies || req->packed)
         header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    if (req->packed)
+    if (req->packed && req->status != MHD_HTTP_NOT_MODIFIED)
         header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (req->cache_control)
         header(response, MHD_HTTP_HEADER_CACHE_CONTROL, req->cache_control);
@@ -376,7 +374,7 @@ static bool queue_answer(weir_request *req)
         return false;
     }
     add_headers(req, response);
-    req->bytes = length;
+    req->bytes = req->status == MHD_HTTP_NOT_MODIFIED ? 0 : length;
     bool queued = MHD_queue_response(req->connection, (unsigned)req->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return queued;

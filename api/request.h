@@ -95,7 +95,8 @@ void request_answer(weir_request *req);
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
 void request_suspend(weir_request *req);
-/* Gives the answer its ETag; one that is among the known_tags becomes a 304 without a body. */
+/* Gives the answer its ETag; one that is among the known_tags becomes a 304. It keeps its body,
+ * which libmicrohttpd does not send: a 304 must not tell another length than the whole answer's. */
 void request_revalidate(weir_request *req, const char *etag);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);

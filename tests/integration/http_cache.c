@@ -69,6 +69,8 @@ static void a_connection_goes_on_after_a_304(void **state)
     assert_int_equal(raw_count(heard, "HTTP/1.1 304 Not Modified"), 1);
     assert_int_equal(raw_count(heard, "HTTP/1.1 200 OK"), 1);
     assert_int_equal(raw_count(heard, "rows"), 0);
+    /* A cache may take the length that a 304 tells for that of the rows. */
+    assert_int_equal(raw_count(heard, "Content-Length: 0"), 0);
     free(heard);
     close(fd);
 }
