@@ -10,7 +10,7 @@ function address(form) {
     }
     if (form.querySelector(".trace").checked)
         query.append("_trace", "1");
-    return query.size ? `${path}?${query}` : path;
+    return `${path}?${query}`.replace(/\?$/, "");
 }
 
 // Values go as they were written: a number read and written again would lose its digits.

@@ -45,9 +45,9 @@ bool request_accepts(const weir_request *req, const char *media_type)
     return accept && strcasestr(accept, media_type) != NULL;
 }
 
-void request_revalidate(weir_request *req, const char *etag)
+void request_revalidate(weir_request *req, const char etag[ETAG_SIZE])
 {
-    snprintf(req->etag, sizeof req->etag, "%s", etag);
+    memcpy(req->etag, etag, sizeof req->etag);
     if (!req->known_tags || !etag_listed(req->known_tags, etag))
         return;
     req->status = MHD_HTTP_NOT_MODIFIED;

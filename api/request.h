@@ -97,7 +97,7 @@ void request_hold(weir_request *req);
 void request_suspend(weir_request *req);
 /* Gives the answer its ETag; one that is among the known_tags becomes a 304. It keeps its body,
  * which libmicrohttpd does not send: a 304 must not tell another length than the whole answer's. */
-void request_revalidate(weir_request *req, const char *etag);
+void request_revalidate(weir_request *req, const char etag[ETAG_SIZE]);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);
 /* Whether the header Accept names this media type. */

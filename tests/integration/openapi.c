@@ -159,7 +159,9 @@ static void a_parameter_has_its_place_type_and_default(void **state)
     assert_is(look(schema, "required", NULL), "[\"id\"]");
     assert_is(look(schema, "properties", "price", "type", NULL), "[\"integer\",\"null\"]");
     assert_is(look(schema, "additionalProperties", NULL), "false");
-    assert_null(look(paths, "/items/{id}", "delete", "requestBody", NULL));
+    json_t *thing = look(paths, "/things/{id}", "delete", NULL);
+    assert_null(look(thing, "requestBody", NULL));
+    assert_is(look(parameter(thing, "why"), "in", NULL), "\"query\"");
     json_decref(document);
 }
 
@@ -359,6 +361,8 @@ static int more_items_start(void **state)
                          "0.5::float8 as half");
     query_file("thing_get", "-- @route GET /things/{id}\nselect :id::int as id");
     query_file("thing_put", "-- @route PUT /things/{thing}\nselect :thing::int as id");
+    query_file("thing_del",
+               "-- @route DELETE /things/{id}\nselect :id::int as id, :why::text as why");
     char *team = NULL;
     assert_true(asprintf(&team, "mkdir '%s/team'", folder) > 0 && system(team) == 0);
     free(team);
