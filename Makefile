@@ -128,7 +128,7 @@ test-failing: ## each call of the system, libuv and libpq fails in turn (`make t
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
-fuzz: ## random bytes for the scanner, the binder and the encoder (FUZZ_SECONDS= each, 20)
+fuzz: ## random bytes for the scanner, the binder, the encoder and headers (FUZZ_SECONDS= each, 20)
 	@.ci/deps build run test lint fuzz
 	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
