@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^.define WEIR_VERSION "\(.*\)"/\1/p' pool/weir.h)
 SONAME  := libweir.so.0
 RUNTIME_LIBS := libweir.so.$(VERSION)
 
-PKGS      := libuv libpq jansson libmicrohttpd
+PKGS      := libuv libpq jansson libmicrohttpd zlib
 TEST_PKGS := cmocka libcurl
 # The static archive where there is one: the shared one brings the C++ library along.
 BOOST := $(shell $(CC) -print-file-name=libboost_context.a 2>/dev/null)
@@ -24,7 +24,7 @@ SANITIZE  ?=
 
 # Instrumented code misleads the compiler's flow analysis: there, warnings are only that.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -fvisibility=hidden -pthread \
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -Ipool -I$(BUILD)/embedded -fvisibility=hidden -pthread \
               $(if $(SANITIZE),-fno-omit-frame-pointer -Wno-error $(SANITIZE),$(HARDENING)) \
               $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := -pthread $(if $(SANITIZE),$(SANITIZE),-Wl,-z,relro,-z,now) $(LDFLAGS)
@@ -128,7 +128,7 @@ test-failing: ## each call of the system, libuv and libpq fails in turn (`make t
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
-fuzz: ## random bytes for the scanner, the binder and the encoder (FUZZ_SECONDS= each, 20)
+fuzz: ## random bytes for the scanner, the binder, the encoder and headers (FUZZ_SECONDS= each, 20)
 	@.ci/deps build run test lint fuzz
 	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
@@ -195,6 +195,14 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS_ALL) -fPIC -MMD -MP -c $< -o $@
+
+# A file of api/ as a C string.
+$(BUILD)/embedded/%.inc: api/%
+	@mkdir -p $(@D)
+	@sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< > $@
+
+$(BUILD)/api/openapi.o: $(BUILD)/embedded/openapi.json.inc
+$(BUILD)/api/page.o: $(BUILD)/embedded/docs.js.inc
 
 archive = rm -f $@ && ar rcs $@ $(filter %.o,$^)
 link    = $(CC) -pie $(LDFLAGS_ALL) $(filter %.o %.a,$^) -o $@

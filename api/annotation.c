@@ -1,6 +1,8 @@
 /* annotation.c: the `-- @…` lines at the top of a query's file. */
 #include "annotation.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +21,8 @@ typedef struct reader {
 /* Reads what stands after the annotation's word; NUL-terminated, trimmed, may be changed. */
 typedef int directive_fn(reader *r, char *rest);
 
-static directive_fn read_route, read_returns, read_timeout, read_default, read_optional, read_pool;
+static directive_fn read_route, read_returns, read_timeout, read_default, read_optional, read_pool,
+    read_cache;
 
 static const struct directive {
     const char *word;
@@ -34,6 +37,7 @@ static const struct directive {
      "@default NAME VALUE, with quotes 'around a value' if need be"},
     {"@optional", read_optional, true, "@optional NAME"},
     {"@pool", read_pool, false, "@pool NAME"},
+    {"@cache", read_cache, false, "@cache 5s (whole seconds), or @cache 5s public"},
 };
 #define DIRECTIVES (sizeof directives / sizeof *directives)
 
@@ -187,6 +191,23 @@ static int read_pool(reader *r, char *rest)
     return keep(&r->to->pool, name);
 }
 
+/* Whole seconds: HTTP knows no shorter time. */
+static int read_cache(reader *r, char *rest)
+{
+    uint64_t ns;
+    char *time = cut_word(&rest);
+    if (duration_parse(time, &ns) != 0 || (*rest && strcmp(rest, "public") != 0))
+        return malformed(r, "@cache");
+    if (ns == 0 || ns % WEIR_S(1) != 0)
+        return query_fail(r->fault, r->line, "@cache %.20s is not a number of whole seconds", time);
+    r->to->cache_line = r->line;
+    if (asprintf(&r->to->cache_control, "%s, max-age=%" PRIu64, *rest ? "public" : "private",
+                 ns / WEIR_S(1)) >= 0)
+        return 0;
+    r->to->cache_control = NULL;
+    return WEIR_ENOMEM;
+}
+
 static int read_annotation(reader *r, char *text)
 {
     nearest near = {.word = cut_word(&text)};
@@ -204,7 +225,7 @@ static int read_annotation(reader *r, char *text)
                           near.word, near.best);
     return query_fail(r->fault, r->line,
                       "unknown annotation %.60s: there are @route, @returns, @timeout, @default, "
-                      "@optional and @pool",
+                      "@optional, @pool and @cache",
                       near.word);
 }
 
@@ -309,5 +330,6 @@ void annotations_free(annotations *a)
     free(a->description);
     free(a->path);
     free(a->pool);
+    free(a->cache_control);
     *a = (annotations){0};
 }

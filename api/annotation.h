@@ -23,6 +23,8 @@ typedef struct annotations {
     uint64_t timeout_ns;
     char *pool;
     uint32_t pool_line;
+    char *cache_control; /* of @cache; NULL without */
+    uint32_t cache_line;
     annotation_note *notes;
     uint32_t note_count;
 } annotations;

@@ -46,9 +46,10 @@ typedef struct weir_api_options {
     uint64_t stream_timeout_ns;  /* how long a stream may stand still; 30 s */
     size_t body_max;             /* 1 MiB; larger: 413 */
     size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
-    uint32_t connections_max;    /* clients at most, all lanes together; 4096 */
-    uint64_t idle_timeout_ns;    /* a client that sends nothing for so long is closed; 60 s */
-    bool expose_sql;             /* show SQL text and refused rows in problems */
+    size_t gzip_min;          /* answers from here on may be sent as gzip; SIZE_MAX: none; 1 KiB */
+    uint32_t connections_max; /* clients at most, all lanes together; 4096 */
+    uint64_t idle_timeout_ns; /* a client that sends nothing for so long is closed; 60 s */
+    bool expose_sql;          /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
     void *arg;

@@ -1,6 +1,7 @@
 /* landing.c: the pages for people: what is served here, and what each problem means. */
 #include <string.h>
 
+#include "page.h"
 #include "reply.h"
 
 static const char head[] =
@@ -9,43 +10,11 @@ static const char head[] =
     "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;padding:0 1em;"
     "color:#222;background:#fff}pre{background:#f3f3f3;padding:.6em;overflow-x:auto}"
     "code{font-size:.95em}dt{margin-top:.6em}@media(prefers-color-scheme:dark){body{color:#ddd;"
-    "background:#181818}pre{background:#262626}a{color:#8bf}}</style></head><body>\n";
-
-static void html_part(buffer *out, const char *text, size_t length)
-{
-    for (const char *end = text + length; text < end; text++) {
-        switch (*text) {
-        case '&': buffer_text(out, "&amp;"); break;
-        case '<': buffer_text(out, "&lt;"); break;
-        case '>': buffer_text(out, "&gt;"); break;
-        case '"': buffer_text(out, "&quot;"); break;
-        case '\'': buffer_text(out, "&#39;"); break;
-        default: buffer_char(out, *text);
-        }
-    }
-}
-
-static void html(buffer *out, const char *text)
-{
-    html_part(out, text, strlen(text));
-}
-
-/* Text in which `…` is code. */
-static void prose(buffer *out, const char *text)
-{
-    for (;;) {
-        const char *open = strchr(text, '`');
-        const char *close = open ? strchr(open + 1, '`') : NULL;
-        if (!close)
-            break;
-        html_part(out, text, (size_t)(open - text));
-        buffer_text(out, "<code>");
-        html_part(out, open + 1, (size_t)(close - open - 1));
-        buffer_text(out, "</code>");
-        text = close + 1;
-    }
-    html(out, text);
-}
+    "background:#181818}pre{background:#262626}a{color:#8bf}}"
+    "form{display:flex;flex-wrap:wrap;gap:.6em;align-items:end}label{font-size:.9em}"
+    "input:not([type]){display:block;font:inherit;width:11em}output{flex-basis:100%;"
+    "white-space:pre-wrap;overflow-wrap:anywhere;font:.85em/1.4 monospace}"
+    "</style></head><body>\n";
 
 /* A value for a URL's query string; what it becomes needs no quoting in HTML or by a shell. */
 static void url_value(buffer *out, const char *text)
@@ -71,11 +40,6 @@ static query_method method_of(const query *q)
     return q->routed ? q->method : METHOD_GET;
 }
 
-static const char *type_of(const query_param *p)
-{
-    return p->shape && p->shape->type_name ? p->shape->type_name : "text";
-}
-
 /* ---- For people ---- */
 
 /* A command to try it with; {name} stands where a value belongs. */
@@ -87,14 +51,14 @@ static void curl(buffer *out, const query *q, const char *host)
     if (in_body)
         buffer_printf(out, "-X %s ", query_method_name(method_of(q)));
     buffer_text(out, "&#39;http://");
-    html(out, host);
-    html(out, path_of(q));
+    page_text(out, host);
+    page_text(out, path_of(q));
     for (uint32_t i = 0; i < q->param_count && !in_body; i++) {
         const query_param *p = &q->params[i];
         if (p->in_path || p->optional)
             continue;
         buffer_text(out, first ? "?" : "&amp;");
-        html(out, p->name);
+        page_text(out, p->name);
         buffer_char(out, '=');
         if (p->fallback)
             url_value(out, p->fallback);
@@ -110,7 +74,7 @@ static void curl(buffer *out, const query *q, const char *host)
             if (p->in_path || p->optional)
                 continue;
             buffer_text(out, first ? "&quot;" : ", &quot;");
-            html(out, p->name);
+            page_text(out, p->name);
             buffer_text(out, "&quot;: …");
             first = false;
         }
@@ -127,19 +91,38 @@ static void tell_params(buffer *out, const query *q)
     for (uint32_t i = 0; i < q->param_count; i++) {
         const query_param *p = &q->params[i];
         buffer_text(out, i ? ", <code>" : "<code>");
-        html(out, p->name);
+        page_text(out, p->name);
         buffer_text(out, "</code> (");
-        html(out, type_of(p));
+        page_text(out, page_type(p));
         if (p->fallback) {
             buffer_text(out, ", else ");
-            html(out, p->fallback);
+            page_text(out, p->fallback);
         }
         buffer_text(out, p->optional ? ", optional)" : ")");
     }
     buffer_text(out, ".</p>\n");
 }
 
-static void page(weir_request *req, const query_set *set)
+static void tell_columns(buffer *out, const query *q)
+{
+    if (q->returns == RETURNS_COUNT) {
+        buffer_text(out, "<p>Answers with how many rows were affected.</p>\n");
+        return;
+    }
+    buffer_text(out, q->returns == RETURNS_ROW ? "<p>Answers with one row of "
+                                               : "<p>Answers with rows of ");
+    for (uint32_t i = 0; i < q->column_count; i++) {
+        buffer_text(out, i ? ", <code>" : "<code>");
+        page_text(out, q->columns[i].name);
+        buffer_text(out, "</code> (");
+        page_text(out, q->columns[i].shape->type_name);
+        buffer_char(out, ')');
+    }
+    buffer_text(out, ".</p>\n");
+}
+
+/* `forms`: each query can be tried, and its columns are told. */
+static void page(weir_request *req, const query_set *set, bool forms)
 {
     static const char rest[] =
         "<h2>About the service</h2>\n<dl>\n"
@@ -154,29 +137,40 @@ static void page(weir_request *req, const query_set *set)
     buffer_text(out, head);
     buffer_text(out, "<h1>weir</h1>\n<p>Each query below answers with JSON. Append "
                      "<code>?_trace=1</code> to see where the time goes.</p>\n");
+    buffer_text(out, forms ? "<p>For programs there is <a href=\"/openapi.json\">a description"
+                             "</a> of all this.</p>\n"
+                           : "<p>They can be tried on <a href=\"/docs\">a page with forms</a>; "
+                             "for programs there is <a href=\"/openapi.json\">a description"
+                             "</a>.</p>\n");
     for (uint32_t i = 0; set && i < query_set_count(set); i++) {
         const query *q = query_set_at(set, i);
         buffer_printf(out, "<h2><code>%s ", query_method_name(method_of(q)));
-        html(out, path_of(q));
+        page_text(out, path_of(q));
         buffer_text(out, "</code></h2>\n");
         if (*q->description) {
             buffer_text(out, "<p>");
-            prose(out, q->description);
+            page_prose(out, q->description);
             buffer_text(out, "</p>\n");
         }
         if (q->pool_index > 0) {
             buffer_text(out, "<p>Runs on the pool <code>");
-            html(out, q->pool);
+            page_text(out, q->pool);
             buffer_text(out, "</code>.</p>\n");
         }
         curl(out, q, host && *host ? host : "localhost");
         tell_params(out, q);
+        if (forms) {
+            tell_columns(out, q);
+            page_form(out, q);
+        }
     }
     if (!set)
         buffer_text(out,
                     "<p>The queries are not there yet: the database has not been reached.</p>");
     if (!req->lane->api->separate_admin)
         buffer_text(out, rest);
+    if (forms)
+        page_script(out);
     buffer_text(out, "</body></html>\n");
     weir_reply_body(req, 200, "text/html; charset=utf-8");
 }
@@ -205,7 +199,7 @@ static void list(weir_request *req, const query_set *set)
             buffer_text(out, p ? ",{\"name\":" : "{\"name\":");
             buffer_json_text(out, q->params[p].name);
             buffer_text(out, ",\"type\":");
-            buffer_json_text(out, type_of(&q->params[p]));
+            buffer_json_text(out, page_type(&q->params[p]));
             buffer_text(out, ",\"default\":");
             buffer_json_text(out, q->params[p].fallback);
             buffer_printf(out, ",\"optional\":%s}", q->params[p].optional ? "true" : "false");
@@ -223,7 +217,12 @@ void serve_landing(weir_request *req)
     if (request_accepts(req, "application/json") && !request_accepts(req, "text/html"))
         list(req, set);
     else
-        page(req, set);
+        page(req, set, false);
+}
+
+void serve_docs(weir_request *req)
+{
+    page(req, req->lane->queries ? req->lane->queries->set : NULL, true);
 }
 
 /* ---- What the `type` of a problem leads to ---- */
@@ -238,10 +237,10 @@ void serve_problem_page(weir_request *req)
             continue;
         buffer_text(out, head);
         buffer_text(out, "<h1>");
-        html(out, problem_title((problem_kind)kind));
+        page_text(out, problem_title((problem_kind)kind));
         buffer_printf(out, "</h1>\n<p>Status %d, <code>%s</code></p>\n<p>",
                       problem_status((problem_kind)kind), word);
-        prose(out, problem_meaning((problem_kind)kind));
+        page_prose(out, problem_meaning((problem_kind)kind));
         buffer_text(out, "</p>\n</body></html>\n");
         weir_reply_body(req, 200, "text/html; charset=utf-8");
         return;

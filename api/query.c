@@ -121,7 +121,18 @@ static void take_annotations(query *q, annotations *a)
     q->timeout_ns = a->timeout_ns;
     q->pool = a->pool;
     q->pool_line = a->pool_line;
-    a->description = a->path = a->pool = NULL;
+    q->cache_control = a->cache_control;
+    q->cache_line = a->cache_line;
+    a->description = a->path = a->pool = a->cache_control = NULL;
+}
+
+static int check_cache(const query *q, query_fault *fault)
+{
+    if (!q->cache_control || !q->routed || q->method == METHOD_GET)
+        return 0;
+    return query_fail(fault, q->cache_line,
+                      "@cache is for what GET answers, and the route is of %s",
+                      query_method_name(q->method));
 }
 
 static int scan_sql(query *q, const char *text, size_t length, uint32_t line, query_fault *fault)
@@ -142,7 +153,9 @@ static int read_parts(query *q, const char *text, size_t length, query_fault *fa
     if (status != 0)
         return status;
     take_annotations(q, &a);
-    status = scan_sql(q, text + a.length, length - a.length, a.line, fault);
+    status = check_cache(q, fault);
+    if (status == 0)
+        status = scan_sql(q, text + a.length, length - a.length, a.line, fault);
     if (status == 0)
         status = mark_path_params(q, fault);
     for (uint32_t i = 0; status == 0 && i < a.note_count; i++)
@@ -231,5 +244,6 @@ void query_free(query *q)
     free(q->path);
     free(q->named_path);
     free(q->pool);
+    free(q->cache_control);
     free(q);
 }

@@ -47,6 +47,8 @@ typedef struct query {
     uint64_t timeout_ns; /* @timeout; 0: the service's */
     char *pool;          /* @pool; NULL: the default one */
     uint32_t pool_line;
+    char *cache_control; /* @cache, as the header Cache-Control of a GET; NULL without */
+    uint32_t cache_line;
     uint32_t pool_index; /* among the pools of the query set */
     weir_statement
         statement; /* sql with $1…, each line where it is in the file; the name is ours */

@@ -26,6 +26,7 @@ struct query_set {
     named *names, *by_name; /* one a query; the hash over them */
     router *router;
     shape_set *shapes[QUERY_POOLS_MAX]; /* each database has its own types */
+    _Atomic(query_set_text *) text;     /* NULL: none kept */
 };
 
 /* ---- Names and routes ---- */
@@ -191,6 +192,13 @@ int query_set_describe(query_set *set, uint32_t pool, weir_lease *lease, query_f
     return 0;
 }
 
+static void text_free(query_set_text *text)
+{
+    if (text)
+        free(text->bytes);
+    free(text);
+}
+
 query_set *query_set_ref(query_set *set)
 {
     atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
@@ -207,6 +215,7 @@ void query_set_unref(query_set *set)
     query_folder_free(set->queries, set->count);
     for (uint32_t i = 0; i < QUERY_POOLS_MAX; i++)
         shape_set_free(set->shapes[i]);
+    text_free(atomic_load_explicit(&set->text, memory_order_relaxed));
     free(set);
 }
 
@@ -225,4 +234,24 @@ const query *query_set_at(const query_set *set, uint32_t index)
 const shape_set *query_set_shapes(const query_set *set, uint32_t pool)
 {
     return set->shapes[pool];
+}
+
+const query_set_text *query_set_kept(const query_set *set)
+{
+    return atomic_load_explicit(&set->text, memory_order_acquire);
+}
+
+const query_set_text *query_set_keep(query_set *set, query_set_text text)
+{
+    query_set_text *kept = malloc(sizeof *kept), *before = NULL;
+
+    if (!kept) {
+        free(text.bytes);
+        return NULL;
+    }
+    *kept = text;
+    if (atomic_compare_exchange_strong(&set->text, &before, kept))
+        return kept;
+    text_free(kept);
+    return before;
 }

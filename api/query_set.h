@@ -2,6 +2,7 @@
 #ifndef WEIR_QUERY_SET_H
 #define WEIR_QUERY_SET_H
 
+#include "etag.h"
 #include "query.h"
 
 /* Immutable once described, and shared by all lanes: counted, freed with the last reference. */
@@ -34,6 +35,19 @@ const query *query_set_find(const query_set *set, const char *name);
 /* Those of one pool's database, for shape_of and encode_…; NULL while not described, and when
  * built-in types are all there are. */
 const shape_set *query_set_shapes(const query_set *set, uint32_t pool);
+
+/* A text made from a set, such as its description. */
+typedef struct query_set_text {
+    char *bytes; /* malloc'ed */
+    size_t length;
+    char etag[ETAG_SIZE];
+} query_set_text;
+
+/* The text kept with the set; NULL: none yet. Any thread. */
+const query_set_text *query_set_kept(const query_set *set);
+/* Keeps a text until the set is freed, and takes it over. What another thread has kept before
+ * stays, and is returned. WEIR_ENOMEM becomes NULL, and the text is freed. Any thread. */
+const query_set_text *query_set_keep(query_set *set, query_set_text text);
 
 /* A path parameter's value, as it stands in the URL after percent-decoding. Points into the
  * caller's decoded path. */

@@ -61,6 +61,7 @@ void weir_reply_problem(weir_request *req, problem p)
     problem_open(&req->out, &p);
     req->open_object = true;
     req->tell_pool = req->trace;
+    req->cache_control = req->method == METHOD_GET ? "no-store" : NULL;
     weir_reply_body(req, problem_status(p.kind), PROBLEM_JSON);
 }
 
@@ -353,6 +354,17 @@ void weir_reply_failed(weir_request *req, const weir_lease *lease, int error)
 
 /* ---- Rows ---- */
 
+/* Without @cache an answer may be kept, but is asked for each time. A trace tells of one request.
+ */
+static const char *cache_control(const weir_request *req)
+{
+    if (req->method != METHOD_GET)
+        return NULL;
+    if (req->trace)
+        return "no-store";
+    return req->query->cache_control ? req->query->cache_control : "no-cache";
+}
+
 void weir_reply_result(weir_request *req, weir_result **result)
 {
     if (req->query->returns == RETURNS_ROW && weir_result_rows(*result) == 0) {
@@ -361,6 +373,7 @@ void weir_reply_result(weir_request *req, weir_result **result)
     }
     req->result = *result;
     *result = NULL;
+    req->cache_control = cache_control(req);
     req->open_object = req->tell_pool = true;
     weir_reply_body(req, 200, JSON);
 }
@@ -479,25 +492,48 @@ static void tell_pool(weir_request *req)
     buffer_char(out, '}');
 }
 
-void reply_members(weir_request *req)
+/* The tag is of what the query found, and weak: the answer also says how full the pool is, which
+ * makes no two of them the same and is no reason to send the rows again. */
+static void tag_result(weir_request *req)
+{
+    char etag[ETAG_SIZE];
+
+    if (req->method != METHOD_GET || req->trace || req->out.failed)
+        return;
+    etag_of(req->out.data, req->out.length, true, etag);
+    request_revalidate(req, etag);
+}
+
+static void encode_found(weir_request *req)
 {
     if (req->result)
         encode_result(req);
     weir_result_free(req->result);
     req->result = NULL;
+}
+
+void reply_members(weir_request *req)
+{
+    encode_found(req);
     if (req->tell_pool)
         tell_pool(req);
 }
 
 void reply_seal(weir_request *req)
 {
+    bool found = req->result;
+
     if (!req->open_object)
         return;
     if (req->status == 200)
         buffer_char(&req->out, '{');
     if (req->status == 200 && req->parts && !req->parts->alone)
         parts_encode(req->parts, &req->out);
-    reply_members(req);
+    encode_found(req);
+    if (found)
+        tag_result(req);
+    if (req->tell_pool)
+        tell_pool(req);
     buffer_text(&req->out, "}\n");
     req->open_object = false;
 }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "framing.h"
+#include "pack.h"
 #include "parts.h"
 #include "reply.h"
 
@@ -43,6 +44,15 @@ bool request_accepts(const weir_request *req, const char *media_type)
 {
     const char *accept = request_header(req, MHD_HTTP_HEADER_ACCEPT);
     return accept && strcasestr(accept, media_type) != NULL;
+}
+
+void request_revalidate(weir_request *req, const char etag[ETAG_SIZE])
+{
+    memcpy(req->etag, etag, sizeof req->etag);
+    if (!req->known_tags || !etag_listed(req->known_tags, etag))
+        return;
+    req->status = MHD_HTTP_NOT_MODIFIED;
+    req->content_type = NULL;
 }
 
 /* ---- Beginning ---- */
@@ -335,6 +345,17 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
                  (unsigned long long)(query_us / 1000), (unsigned)(query_us % 1000));
         header(response, "Server-Timing", text);
     }
+    if (*req->etag)
+        header(response, MHD_HTTP_HEADER_ETAG, req->etag);
+    if (req->varies || req->packed)
+        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (req->method == METHOD_GET && req->query && req->query->returns == RETURNS_ROWS &&
+        !req->stream.begun) /* which says so itself */
+        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    if (req->packed && req->status != MHD_HTTP_NOT_MODIFIED)
+        header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (req->cache_control)
+        header(response, MHD_HTTP_HEADER_CACHE_CONTROL, req->cache_control);
     if (req->retry_after) {
         snprintf(text, sizeof text, "%u", req->retry_after);
         header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
@@ -356,7 +377,7 @@ static struct MHD_Response *whole_response(weir_request *req)
     char *body = buffer_take(&req->out, &length);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
-    req->bytes = length;
+    req->bytes = req->status == MHD_HTTP_NOT_MODIFIED ? 0 : length;
     if (!response)
         free(body);
     return response;
@@ -367,6 +388,8 @@ static struct MHD_Response *whole_response(weir_request *req)
 static bool queue_answer(weir_request *req)
 {
     reply_seal(req);
+    if (!req->stream.begun)
+        pack_answer(req);
     if (req->out.failed || !req->status)
         return false;
     struct MHD_Response *response =

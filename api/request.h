@@ -40,6 +40,7 @@ struct weir_request {
     /* What was asked. Strings are libmicrohttpd's until it lets go. */
     const char *method_name; /* one of a fixed few, "_OTHER" for the rest */
     const char *path;        /* as it was sent */
+    const char *known_tags;  /* If-None-Match, where it matters; NULL: none */
     query_method method;     /* HEAD is GET; METHOD_COUNT: none that a query could have */
     char *body;
     size_t body_length, body_capacity, body_seen;
@@ -66,11 +67,15 @@ struct weir_request {
     weir_result *result; /* to be encoded */
     buffer out;
     const char *content_type;
-    uint32_t retry_after; /* seconds; 0: says nothing */
-    bool open_object;     /* `out` is a JSON object that lacks its end */
-    bool tell_pool;       /* that end is to have a member `pool` */
-    weir_verdict verdict; /* why no lease was granted, for that member */
-    char *reason;         /* the same in a sentence; NULL: one was */
+    char etag[ETAG_SIZE];      /* "": the answer has none */
+    const char *cache_control; /* NULL: says nothing */
+    bool varies;               /* by the encodings that the client accepts */
+    bool packed;               /* `out` is gzip */
+    uint32_t retry_after;      /* seconds; 0: says nothing */
+    bool open_object;          /* `out` is a JSON object that lacks its end */
+    bool tell_pool;            /* that end is to have a member `pool` */
+    weir_verdict verdict;      /* why no lease was granted, for that member */
+    char *reason;              /* the same in a sentence; NULL: one was */
     char allow[48];
     char code[24];     /* of a problem; "": none */
     char *message;     /* its detail; may be NULL */
@@ -100,6 +105,9 @@ void request_hand_over(weir_request *req);
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */
 void request_suspend(weir_request *req);
+/* Gives the answer its ETag; one that is among the known_tags becomes a 304. It keeps its body,
+ * which libmicrohttpd does not send: a 304 must not tell another length than the whole answer's. */
+void request_revalidate(weir_request *req, const char etag[ETAG_SIZE]);
 /* A header of the request, or NULL. */
 const char *request_header(const weir_request *req, const char *name);
 /* Whether the header Accept names this media type. */
@@ -151,6 +159,8 @@ void serve_batch(weir_request *req);       /* POST /batch */
 void serve_sql(weir_request *req);         /* POST /sql */
 void serve_transaction(weir_request *req); /* POST /tx */
 void serve_landing(weir_request *req);
+void serve_docs(weir_request *req);
 void serve_problem_page(weir_request *req);
+void serve_openapi(weir_request *req); /* starts a task for it */
 
 #endif

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "pack.h"
 #include "percent.h"
 #include "reply.h"
 
@@ -30,6 +31,8 @@ static const endpoint endpoints[] = {
     {METHOD_POST, "/batch", false, false, serve_batch},
     {METHOD_POST, "/tx", false, false, serve_transaction},
     {METHOD_GET, "/", false, false, serve_landing},
+    {METHOD_GET, "/docs", false, false, serve_docs},
+    {METHOD_GET, "/openapi.json", false, false, serve_openapi},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
 };
 
@@ -109,6 +112,7 @@ static int run_handler(void *arg)
     weir_request *req = arg;
 
     req->handler(req);
+    pack_large(req);
     if (req->query && req->timings.sent_ns)
         metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name,
                       req->timings.query_ns);
@@ -137,6 +141,7 @@ static void start_query(weir_request *req)
     const weir_api *api = req->lane->api;
     bool reads = req->method == METHOD_GET;
 
+    req->known_tags = reads ? request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH) : NULL;
     req->statement = reads ? &req->query->read_only : &req->query->statement;
     req->params = &req->bound.params;
     req->query_timeout_ns = req->query->timeout_ns ? req->query->timeout_ns : api->query_timeout_ns;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../pool/task.h"
+#include "gzip.h"
 #include "request.h"
 
 /* ---- Queries, as a lane holds them ---- */
@@ -272,6 +273,7 @@ static void lane_free(api_lane *lane)
     if (lane->admin.daemon)
         MHD_stop_daemon(lane->admin.daemon);
     metrics_shard_free(lane->metrics);
+    gzip_close(lane->gzip);
     free(lane->scratch);
     free(lane);
 }
@@ -347,6 +349,7 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .batch_timeout_ns = or_else(options->batch_timeout_ns, WEIR_S(20)),
         .body_max = or_else(options->body_max, 1 << 20),
         .connection_memory = or_else(options->connection_memory, 8 << 10),
+        .gzip_min = or_else(options->gzip_min, 1 << 10),
         .connections_max = (uint32_t)or_else(options->connections_max, 4096),
         .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,

@@ -54,8 +54,9 @@ struct api_lane {
     weir_job cancel_job, close_job;
     metrics_shard *metrics;
     id_source ids;
-    char *scratch; /* decoded path of the request at hand; connection_memory bytes */
-    bool stirred;  /* libmicrohttpd has something to do that no event tells it of */
+    struct gzip *gzip; /* NULL: not needed yet */
+    char *scratch;     /* decoded path of the request at hand; connection_memory bytes */
+    bool stirred;      /* libmicrohttpd has something to do that no event tells it of */
     bool closing, stopped;
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
@@ -71,7 +72,7 @@ struct weir_api {
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
     uint64_t acquire_timeout_ns, query_timeout_ns, stream_timeout_ns, idle_timeout_ns;
-    size_t body_max, connection_memory;
+    size_t body_max, connection_memory, gzip_min;
     uint32_t connections_max;
     bool expose_sql;
     bool separate_admin; /* what is for operators is on a listener of its own */

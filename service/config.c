@@ -22,6 +22,7 @@ typedef enum kind {
     KIND_DURATION, /* uint64_t of ns, more than none */
     KIND_LIFETIME, /* the same, or "off" for WEIR_NEVER */
     KIND_SIZE,     /* size_t, from `least` to `most` */
+    KIND_LIMIT,    /* the same, or "off" for SIZE_MAX */
     KIND_SWITCH,   /* bool */
     KIND_CHOICE,   /* uint32_t: an index into `choices` */
     KIND_POOL,     /* NAME=URL, any number of times, into pools */
@@ -115,6 +116,9 @@ static const flag flags[] = {
      "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
     {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
+    {"gzip-min", KIND_LIMIT, FIELD(gzip_min), "SIZE|off", "1k",
+     "answers from this size on are sent as gzip to clients that accept it", 1,
+     UINT64_C(1024) * 1024 * KIB, NULL},
     {"token", KIND_TEXT, FIELD(token), "TEXT", NULL,
      "lets operators in (Authorization: Bearer TEXT); better from a file", 0, 0, NULL},
     {"token-file", KIND_TEXT, FIELD(token_file), "FILE", NULL,
@@ -189,9 +193,10 @@ static void expectation(const flag *f, char *text, size_t size)
                  f->kind == KIND_LIFETIME ? ", or off" : "");
         break;
     case KIND_SIZE:
-        snprintf(text, size, "a size from %" PRIu64 "%s to %" PRIu64 "m, such as 64k or 1m",
-                 f->least < KIB ? f->least : f->least / KIB, f->least < KIB ? "" : "k",
-                 f->most / KIB / KIB);
+    case KIND_LIMIT:
+        snprintf(text, size, "%sa size from %" PRIu64 "%s to %" PRIu64 "m, such as 64k or 1m",
+                 f->kind == KIND_LIMIT ? "off or " : "", f->least < KIB ? f->least : f->least / KIB,
+                 f->least < KIB ? "" : "k", f->most / KIB / KIB);
         break;
     case KIND_SWITCH: snprintf(text, size, "on or off"); break;
     case KIND_CHOICE: snprintf(text, size, "one of %s", f->unit); break;
@@ -240,6 +245,12 @@ static bool store(const flag *f, const char *text, config *c)
             return false;
         *(uint64_t *)field = number;
         return true;
+    case KIND_LIMIT:
+        if (strcmp(text, "off") == 0) {
+            *(size_t *)field = SIZE_MAX;
+            return true;
+        }
+        /* fall through */
     case KIND_SIZE:
         if (!whole_number(text, true, &number) || number < f->least || number > f->most)
             return false;

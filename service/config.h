@@ -31,6 +31,7 @@ typedef struct config {
     uint64_t client_timeout_ns;
     uint32_t clients_max;
     size_t body_max, header_max;
+    size_t gzip_min; /* SIZE_MAX: off */
     bool expose_sql;
     uint32_t log_format; /* a log_format */
     uint32_t log_level;  /* a weir_level */

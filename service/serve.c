@@ -365,6 +365,7 @@ static int open_api(service *s)
         .stream_timeout_ns = c->stream_timeout_ns,
         .body_max = c->body_max,
         .connection_memory = c->header_max,
+        .gzip_min = c->gzip_min,
         .connections_max = s->clients_max,
         .idle_timeout_ns = c->client_timeout_ns,
         .expose_sql = c->expose_sql,

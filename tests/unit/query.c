@@ -95,6 +95,19 @@ static void every_annotation_is_read(void **state)
     query_free(q);
 }
 
+static void a_cache_is_private_unless_it_is_said_to_be_public(void **state)
+{
+    query *q = parsed("-- @cache 5s\nselect 1");
+    assert_string_equal(q->cache_control, "private, max-age=5");
+    query_free(q);
+    q = parsed("-- @route GET /a\n-- @cache 2m public\nselect 1");
+    assert_string_equal(q->cache_control, "public, max-age=120");
+    query_free(q);
+    q = parsed("select 1");
+    assert_null(q->cache_control);
+    query_free(q);
+}
+
 static void a_default_may_be_empty_and_a_byte_order_mark_is_skipped(void **state)
 {
     query *q = parsed("\xef\xbb\xbf-- @default a ''\nselect :a");
@@ -131,6 +144,12 @@ static void a_malformed_annotation_is_refused_with_what_to_write(void **state)
     refused("-- @optional a b\nselect :a, :b", 1, "@optional NAME");
     refused("-- @pool\nselect 1", 1, "@pool NAME");
     refused("-- @pool a b\nselect 1", 1, "@pool NAME");
+    refused("-- @cache\nselect 1", 1, "@cache 5s");
+    refused("-- @cache 5\nselect 1", 1, "@cache 5s");
+    refused("-- @cache 5s shared\nselect 1", 1, "@cache 5s");
+    refused("-- @cache 500ms\nselect 1", 1, "whole seconds");
+    refused("-- @cache 0s\nselect 1", 1, "whole seconds");
+    refused("-- @route POST /a\n-- @cache 5s\nselect 1", 2, "of POST");
 }
 
 static void a_repeated_annotation_is_refused(void **state)
@@ -192,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bare_statement_needs_no_annotation),
         cmocka_unit_test(every_annotation_is_read),
+        cmocka_unit_test(a_cache_is_private_unless_it_is_said_to_be_public),
         cmocka_unit_test(a_default_may_be_empty_and_a_byte_order_mark_is_skipped),
         cmocka_unit_test(an_unknown_annotation_is_refused_with_the_nearest),
         cmocka_unit_test(a_malformed_annotation_is_refused_with_what_to_write),

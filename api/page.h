@@ -1,0 +1,21 @@
+/* page.h: parts of the pages for people. */
+#ifndef WEIR_PAGE_H
+#define WEIR_PAGE_H
+
+#include "buffer.h"
+#include "query.h"
+
+/* Text between tags, or in an attribute's quotes. */
+void page_text(buffer *out, const char *text);
+/* Text in which `…` is code. */
+void page_prose(buffer *out, const char *text);
+
+/* What a parameter's type is called. */
+const char *page_type(const query_param *p);
+
+/* A form with which a query can be tried, at its @route if it has one. */
+void page_form(buffer *out, const query *q);
+/* What the forms need to be sent from the page; without it a GET can be sent as usual. */
+void page_script(buffer *out);
+
+#endif

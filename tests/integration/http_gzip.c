@@ -1,0 +1,152 @@
+/* http_gzip.c: tests of answers sent as gzip. */
+#include "../support/items.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static http_reply get_gzip(const char *path)
+{
+    return http_send(client, "GET", path, NULL,
+                     (const char *const[]){"Accept-Encoding: gzip", NULL});
+}
+
+/* The JSON of an answer that must be gzip. */
+static json_t *unpacked(const http_reply *r)
+{
+    enum { MOST = 16 << 20 };
+    assert_string_equal(http_header(r, "Content-Encoding"), "gzip");
+    assert_string_equal(http_header(r, "Vary"), "Accept-Encoding");
+    char *plain = malloc(MOST);
+    z_stream s = {.next_in = (unsigned char *)r->body,
+                  .avail_in = (unsigned)r->length,
+                  .next_out = (unsigned char *)plain,
+                  .avail_out = MOST};
+    assert_int_equal(inflateInit2(&s, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&s, Z_FINISH), Z_STREAM_END);
+    json_t *json = json_loadb(plain, s.total_out, 0, NULL);
+    inflateEnd(&s);
+    free(plain);
+    assert_non_null(json);
+    return json;
+}
+
+static void assert_plain(const http_reply *r)
+{
+    assert_status(r, 200);
+    assert_null(http_header(r, "Content-Encoding"));
+    assert_non_null(r->json);
+}
+
+static void an_answer_is_packed_for_who_asks_and_is_the_same(void **state)
+{
+    http_reply plain = get("/q/big?n=20");
+    assert_plain(&plain);
+    assert_string_equal(http_header(&plain, "Vary"), "Accept-Encoding");
+    http_reply r = get_gzip("/q/big?n=20");
+    assert_status(&r, 200);
+    assert_true(r.length < plain.length / 10);
+    assert_string_equal(http_header(&r, "ETag"), http_header(&plain, "ETag"));
+    json_t *json = unpacked(&r);
+    assert_true(json_equal(json_object_get(json, "rows"), json_object_get(plain.json, "rows")));
+    assert_non_null(json_object_get(json, "pool"));
+    json_decref(json);
+    http_reply_free(&plain);
+    http_reply_free(&r);
+}
+
+static void a_large_answer_is_packed_whole(void **state)
+{
+    http_reply r = get_gzip("/q/big?n=5000&_trace=1");
+    assert_status(&r, 200);
+    assert_true(r.length < 500000);
+    json_t *json = unpacked(&r);
+    assert_int_equal(json_array_size(json_object_get(json, "rows")), 5000);
+    assert_non_null(json_object_get(json_object_get(json, "pool"), "lifecycle"));
+    json_decref(json);
+    http_reply_free(&r);
+}
+
+static void a_large_answer_that_a_client_has_is_not_sent_again(void **state)
+{
+    char header[128];
+    http_reply r = get_gzip("/q/big?n=5000");
+    snprintf(header, sizeof header, "If-None-Match: %s", http_header(&r, "ETag"));
+    http_reply_free(&r);
+    r = http_send(client, "GET", "/q/big?n=5000", NULL,
+                  (const char *const[]){header, "Accept-Encoding: gzip", NULL});
+    assert_status(&r, 304);
+    assert_int_equal(r.length, 0);
+    assert_null(http_header(&r, "Content-Encoding"));
+    assert_string_equal(http_header(&r, "Vary"), "Accept-Encoding");
+    http_reply_free(&r);
+}
+
+static void a_small_answer_stays_plain(void **state)
+{
+    http_reply r = get_gzip("/q/ping");
+    assert_plain(&r);
+    assert_string_equal(http_header(&r, "Vary"), "Accept"); /* it could have been a stream */
+    http_reply_free(&r);
+}
+
+static void pages_and_descriptions_are_packed_too(void **state)
+{
+    http_reply r = get_gzip("/openapi.json");
+    assert_status(&r, 200);
+    json_t *json = unpacked(&r);
+    assert_non_null(json_object_get(json, "openapi"));
+    json_decref(json);
+    http_reply_free(&r);
+    r = get_gzip("/metrics");
+    assert_string_equal(http_header(&r, "Content-Encoding"), "gzip");
+    http_reply_free(&r);
+}
+
+static void the_size_can_be_chosen_and_packing_turned_off(void **state)
+{
+    serve_ready((const char *const[]){"--gzip-min", "1", NULL});
+    http_reply r = get_gzip("/q/echo?a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_status(&r, 200);
+    json_decref(unpacked(&r));
+    http_reply_free(&r);
+    stop(state);
+    serve_ready((const char *const[]){"--gzip-min", "off", NULL});
+    r = get_gzip("/q/big?n=5000");
+    assert_plain(&r);
+    assert_string_equal(http_header(&r, "Vary"), "Accept"); /* it could have been a stream */
+    http_reply_free(&r);
+}
+
+/* While thousands of rows are packed, others are answered; who leaves then leaves nothing behind.
+ */
+static void clients_that_leave_while_theirs_is_packed_do_no_harm(void **state)
+{
+    for (int i = 0; i < 20; i++) {
+        int fd = raw_dial(weir_port(weir));
+        say(fd, "GET /q/big?n=3000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+        if (i % 2) /* so that some are at the server, some at the packer */
+            naps();
+        close(fd);
+    }
+    http_reply r = get("/q/ping");
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    assert_true(BECOMES(pool("in_use") == 0, 10));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        usual(an_answer_is_packed_for_who_asks_and_is_the_same),
+        usual(a_large_answer_is_packed_whole),
+        usual(a_large_answer_that_a_client_has_is_not_sent_again),
+        usual(a_small_answer_stays_plain),
+        usual(pages_and_descriptions_are_packed_too),
+        usual(clients_that_leave_while_theirs_is_packed_do_no_harm),
+        cmocka_unit_test_teardown(the_size_can_be_chosen_and_packing_turned_off, stop),
+    };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
+    return cmocka_run_group_tests_name("http_gzip", tests, items_start, items_end);
+}
