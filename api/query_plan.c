@@ -13,6 +13,7 @@
 /* A table that is read in sequence. */
 typedef struct table {
     char schema[64 * 4], name[64 * 4];
+    bool filtered; /* for some of its rows */
 } table;
 
 /* What matters of a plan. */
@@ -41,12 +42,15 @@ static bool is_a(const json_t *node, const char *type)
 
 static void add_table(plan_view *v, const json_t *node)
 {
-    table t = {0};
+    table t = {.filtered = json_object_get(node, "Filter")};
     snprintf(t.schema, sizeof t.schema, "%s", text_of(node, "Schema"));
     snprintf(t.name, sizeof t.name, "%s", text_of(node, "Relation Name"));
     for (uint32_t i = 0; i < v->table_count; i++) {
-        if (strcmp(v->tables[i].schema, t.schema) == 0 && strcmp(v->tables[i].name, t.name) == 0)
-            return;
+        table *known = &v->tables[i];
+        if (strcmp(known->schema, t.schema) != 0 || strcmp(known->name, t.name) != 0)
+            continue;
+        known->filtered |= t.filtered;
+        return;
     }
     if (v->table_count < TABLES_MAX)
         v->tables[v->table_count++] = t;
@@ -174,10 +178,9 @@ static int warn_of_tables(const query *q, const plan_view *v, uint32_t big, weir
         double rows = -1;
         status = count_rows(q, t, lease, &rows);
         if (status == 0 && rows > big)
-            status = findings_warn(all, q, query_first_line(q),
-                                   "reads all %.0f rows of %s.%s in sequence: an index may serve "
-                                   "its condition",
-                                   rows, t->schema, t->name);
+            status = findings_warn(
+                all, q, query_first_line(q), "reads all %.0f rows of %s.%s in sequence%s", rows,
+                t->schema, t->name, t->filtered ? ": an index may serve its condition" : "");
     }
     return status;
 }

@@ -157,9 +157,11 @@ static void a_sequential_scan_of_a_big_table_is_warned_of(void **state)
     query_file("key", "select name from big where id = :id\n");
     query_file("first", "select name from big limit 10\n");
     query_file("little", "select name from small where name = :name\n");
-    checks(NULL, 0, SCANNED, "4 queries, 0 errors, 1 warning");
+    query_file("sum", "select sum(owner) as owners from big\n");
+    checks(NULL, 0, SCANNED "sum.sql:1: warning: reads all 20000 rows of public.big in sequence\n",
+           "5 queries, 0 errors, 2 warnings");
     checks((const char *const[]){"--big-table", "20000", NULL}, 0, "",
-           "4 queries, 0 errors, 0 warnings");
+           "5 queries, 0 errors, 0 warnings");
 }
 
 static void strict_makes_a_warning_fail(void **state)
