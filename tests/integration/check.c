@@ -53,7 +53,7 @@ static int remove_folder(void **state)
  * folder's name left out; `sum` the last line. */
 static void checks(const char *const *more, int code, const char *said, const char *sum)
 {
-    const char *arguments[10] = {"check", folder, "--database", postgres_conninfo(database)};
+    const char *arguments[12] = {"check", folder, "--database", postgres_conninfo(database)};
     for (size_t i = 0; more && more[i]; i++)
         arguments[4 + i] = more[i];
     weir_process *w = weir_start(arguments);
@@ -124,13 +124,15 @@ static void faults_are_told_though_a_database_is_away(void **state)
     (void)state;
     query_file("a", "-- @rout GET /a\nselect 1\n");
     query_file("b", "select id from nowhere\n");
-    query_file("c", "-- @pool reports\nselect 1\n");
-    checks((const char *const[]){"--pool", "reports=host=/nonexistent", "--connect-timeout",
-                                 "300ms", NULL},
+    query_file("c", "-- @pool lost\nselect 1\n");
+    query_file("d", "-- @pool reports\nselect nothing from sales\n");
+    checks((const char *const[]){"--pool", "lost=host=/nonexistent", "--pool", reports,
+                                 "--connect-timeout", "300ms", NULL},
            65,
            "a.sql:1: error: unknown annotation @rout: did you mean @route?\n"
-           "b.sql:1: error: relation \"nowhere\" does not exist [42P01]\n",
-           "3 queries, 2 errors, 0 warnings");
+           "b.sql:1: error: relation \"nowhere\" does not exist [42P01]\n"
+           "d.sql:2: error: column \"nothing\" does not exist [42703]\n",
+           "4 queries, 3 errors, 0 warnings");
 }
 
 static void a_folder_without_faults_is_listed_and_fine(void **state)
