@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "duration.h"
+#include "findings.h"
 #include "nearest.h"
 #include "router.h"
 #include "sql_scan.h"
@@ -294,7 +295,7 @@ static int read_block(reader *r, const char *text, size_t length)
         size_t here = line_length(line, length - a->length);
         bool more = true;
         r->line = a->line;
-        int status = read_line(r, line, here, &more);
+        int status = findings_keep(r->fault, read_line(r, line, here, &more));
         if (status != 0 || !more)
             return status;
         a->length += here;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "annotation.h"
+#include "findings.h"
 #include "nearest.h"
 #include "router.h"
 #include "sql_scan.h"
@@ -31,6 +32,14 @@ int query_fail(query_fault *fault, uint32_t line, const char *format, ...)
     utf8_mend(fault->message);
     fault->line = line;
     return WEIR_EINVAL;
+}
+
+uint32_t query_first_line(const query *q)
+{
+    uint32_t line = 1;
+    for (const char *at = q->statement.sql; strchr(" \t\r\n", *at) && *at; at++)
+        line += *at == '\n';
+    return line;
 }
 
 query_param *query_param_find(const query *q, const char *name, size_t length)
@@ -157,9 +166,9 @@ static int read_parts(query *q, const char *text, size_t length, query_fault *fa
     if (status == 0)
         status = scan_sql(q, text + a.length, length - a.length, a.line, fault);
     if (status == 0)
-        status = mark_path_params(q, fault);
+        status = findings_keep(fault, mark_path_params(q, fault));
     for (uint32_t i = 0; status == 0 && i < a.note_count; i++)
-        status = apply_note(q, &a.notes[i], fault);
+        status = findings_keep(fault, apply_note(q, &a.notes[i], fault));
     annotations_free(&a);
     return status;
 }

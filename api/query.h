@@ -57,13 +57,16 @@ typedef struct query {
     uint32_t param_count;
     query_column *columns;
     uint32_t column_count;
+    bool described; /* the server has said what it takes and returns */
 } query;
 
-/* Where something is wrong in a file, and what. */
+/* Where something is wrong in a file, and what. With `all`, reading and describing go on past what
+ * is wrong: each fault is added to it, and what has one is left out. */
 typedef struct query_fault {
     char file[512];
     uint32_t line; /* from 1; 0: the file as a whole */
     char message[512];
+    struct findings *all; /* NULL: the first fault is the end */
 } query_fault;
 
 /* Writes where and what, but not the file, and returns WEIR_EINVAL. The message stays valid UTF-8.
@@ -79,6 +82,9 @@ int query_parse(const char *file, const char *text, size_t length, query **parse
 int query_parse_named(const char *file, const char *name, const char *text, size_t length,
                       query **parsed, query_fault *fault);
 void query_free(query *q); /* takes NULL */
+
+/* The line of the file on which the SQL begins. */
+uint32_t query_first_line(const query *q);
 
 /* The parameter of this name, or NULL. */
 query_param *query_param_find(const query *q, const char *name, size_t length);

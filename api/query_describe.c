@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bind_text.h"
+#include "findings.h"
 #include "shape_catalog.h"
 #include "utf8.h"
 
@@ -23,21 +24,13 @@ static int fail_in(const query *q, query_fault *fault)
 
 /* ---- When the server refuses ---- */
 
-static uint32_t first_line(const char *sql)
-{
-    uint32_t line = 1;
-    for (; *sql == '\n' || *sql == ' ' || *sql == '\t' || *sql == '\r'; sql++)
-        line += *sql == '\n';
-    return line;
-}
-
 /* The line of a character, counted in characters from 1. */
-static uint32_t line_of(const char *sql, uint32_t position)
+static uint32_t line_of(const query *q, uint32_t position)
 {
     uint32_t line = 1, character = 0;
     if (position == 0)
-        return first_line(sql);
-    for (; *sql; sql++) {
+        return query_first_line(q);
+    for (const char *sql = q->statement.sql; *sql; sql++) {
         bool begins = ((unsigned char)*sql & 0xc0) != 0x80;
         if (begins && ++character >= position)
             break;
@@ -66,7 +59,7 @@ static int refused(const query *q, const weir_error *error, query_fault *fault)
         size_t length = strlen(message);
         snprintf(message + length, sizeof message - length, ": write its type, as in :name::text");
     }
-    query_fail(fault, line_of(q->statement.sql, error->position), "%s%s%s%s%s%s", message,
+    query_fail(fault, line_of(q, error->position), "%s%s%s%s%s%s", message,
                error->sqlstate[0] ? " [" : "", error->sqlstate, error->sqlstate[0] ? "]" : "",
                error->hint[0] ? " " : "", error->hint);
     return fail_in(q, fault);
@@ -145,7 +138,7 @@ static int take_columns(query *q, const weir_result *result, oid_list *list)
 
 static int check_columns(const query *q, query_fault *fault)
 {
-    uint32_t line = first_line(q->statement.sql);
+    uint32_t line = query_first_line(q);
     if (q->returns == RETURNS_COUNT)
         return 0;
     if (q->returns == RETURNS_ROW && q->column_count == 0)
@@ -204,7 +197,7 @@ static int check_fallbacks(const query *q, query_fault *fault)
         free(value);
         if (status == WEIR_EINVAL) {
             query_fail(fault, p->fallback_line, "@default %s: %s", p->name, why.message);
-            return fail_in(q, fault);
+            status = findings_keep(fault, fail_in(q, fault));
         }
         if (status != 0)
             return status;
@@ -233,8 +226,11 @@ static int describe_all(query **queries, uint32_t count, weir_lease *lease, oid_
                         shape_set **shapes, query_fault *fault)
 {
     int status = 0;
-    for (uint32_t i = 0; status == 0 && i < count; i++)
+    for (uint32_t i = 0; status == 0 && i < count; i++) {
         status = describe(queries[i], lease, list, fault);
+        queries[i]->described = status == 0;
+        status = findings_keep(fault, status);
+    }
     return status == 0 ? load_shapes(lease, list, shapes, fault) : status;
 }
 
@@ -246,6 +242,8 @@ int queries_describe(query **queries, uint32_t count, weir_lease *lease, shape_s
     int status = describe_all(queries, count, lease, &list, &loaded, fault);
     free(list.oids);
     for (uint32_t i = 0; status == 0 && i < count; i++) {
+        if (!queries[i]->described)
+            continue;
         take_shapes(queries[i], loaded);
         status = check_fallbacks(queries[i], fault);
     }

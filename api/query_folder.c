@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "findings.h"
 #include "utf8.h"
 
 /* A folder we are in, for finding loops of symbolic links. */
@@ -119,7 +120,7 @@ static int walk_entries(walk *w, DIR *dir, const char *relative, const place *he
             continue;
         if (asprintf(&below, "%s%s%s", relative, *relative ? "/" : "", entry->d_name) < 0)
             return WEIR_ENOMEM;
-        status = visit(w, below, here);
+        status = findings_keep(w->fault, visit(w, below, here));
         free(below);
     }
     return status;
@@ -206,8 +207,13 @@ static int parse_files(const walk *w, query **queries, uint32_t *count)
     char *text = malloc(QUERY_FILE_MAX + 1);
     int status = text ? 0 : WEIR_ENOMEM;
     for (uint32_t i = 0; status == 0 && i < w->count; i++) {
-        status = parse_file(w, w->names[i], text, &queries[i]);
-        *count += status == 0;
+        uint32_t before = findings_errors(w->fault);
+        query *parsed = NULL;
+        status = findings_keep(w->fault, parse_file(w, w->names[i], text, &parsed));
+        if (parsed && findings_errors(w->fault) == before)
+            queries[(*count)++] = parsed;
+        else
+            query_free(parsed);
     }
     free(text);
     return status;
@@ -220,9 +226,11 @@ static int by_name(const void *a, const void *b)
 
 static int read_files(walk *w, query ***queries, uint32_t *count)
 {
-    int status = find_files(w);
+    int status = findings_keep(w->fault, find_files(w));
     if (status != 0)
         return status;
+    if (w->fault->all)
+        w->fault->all->files = w->count;
     /* In the order of names, so that of several faults always the same one is reported. */
     if (w->count > 0)
         qsort(w->names, w->count, sizeof(char *), by_name);

@@ -9,6 +9,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "findings.h"
 #include "query_describe.h"
 #include "query_folder.h"
 #include "router.h"
@@ -108,18 +109,23 @@ static int add_name(query_set *set, const query *q, named *entry)
     return entry->hh.tbl ? 0 : WEIR_ENOMEM;
 }
 
+static int index_query(query_set *set, query *q, named *entry, const char *const *pools,
+                       query_fault *fault)
+{
+    int status = findings_keep(fault, find_pool(q, pools, fault));
+    if (status == 0)
+        status = add_name(set, q, entry);
+    if (status == 0 && q->path)
+        status = findings_keep(fault, add_route(set, q, fault));
+    return status;
+}
+
 static int index_queries(query_set *set, const char *const *pools, query_fault *fault)
 {
     set->names = calloc(set->count + 1, sizeof *set->names);
     int status = set->names ? router_new(&set->router) : WEIR_ENOMEM;
-    for (uint32_t i = 0; status == 0 && i < set->count; i++) {
-        query *q = set->queries[i];
-        status = find_pool(q, pools, fault);
-        if (status == 0)
-            status = add_name(set, q, &set->names[i]);
-        if (status == 0 && q->path)
-            status = add_route(set, q, fault);
-    }
+    for (uint32_t i = 0; status == 0 && i < set->count; i++)
+        status = index_query(set, set->queries[i], &set->names[i], pools, fault);
     return status;
 }
 

@@ -1,21 +1,28 @@
-/* check.c: whether a folder of queries would be served. */
+/* check.c: whether a folder of queries would be served, and what is doubtful about it. */
 #include "check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "../api/findings.h"
+#include "../api/query_plan.h"
 #include "../api/query_set.h"
 #include "../pool/weir.h"
 #include "exits.h"
 #include "loader.h"
 #include "serve.h"
 
+#define LOOK_NS WEIR_S(60) /* at all queries of a pool, on a connection that is there */
+
 typedef struct checking {
     const config *config;
     const char *names[QUERY_POOLS_MAX + 1];
     query_set *set;
-    query_fault fault;
+    query_fault fault; /* the last; all of them are in `all` */
+    findings all;
 } checking;
+
+/* ---- What it says ---- */
 
 static void list(const query_set *set)
 {
@@ -25,15 +32,29 @@ static void list(const query_set *set)
         printf("%-8s %-40s %s\n", q->routed ? query_method_name(q->method) : "GET|POST",
                q->routed ? q->path : q->named_path, q->file);
     }
-    printf("%" PRIu32 " %s\n", count, count == 1 ? "query" : "queries");
 }
 
-static int wrong_file(const checking *k)
+static void tell_findings(findings *all)
 {
-    char text[sizeof k->fault.file + sizeof k->fault.message + 16];
-    fault_text(&k->fault, text, sizeof text);
-    fprintf(stderr, "%s\n", text);
-    return EXIT_QUERIES;
+    findings_sort(all);
+    for (uint32_t i = 0; i < all->count; i++) {
+        const finding *f = &all->list[i];
+        char line[16] = "";
+        if (f->line > 0)
+            snprintf(line, sizeof line, ":%" PRIu32, f->line);
+        fprintf(stderr, "%s%s%s%s: %s\n", f->file, line, *f->file ? ": " : "",
+                f->warning ? "warning" : "error", f->message);
+    }
+    if (all->errors + all->warnings > all->count)
+        fprintf(stderr, "and %" PRIu32 " more\n", all->errors + all->warnings - all->count);
+}
+
+static void tell_sum(const findings *all)
+{
+    printf("%" PRIu32 " %s, %" PRIu32 " %s, %" PRIu32 " %s\n", all->files,
+           all->files == 1 ? "query" : "queries", all->errors,
+           all->errors == 1 ? "error" : "errors", all->warnings,
+           all->warnings == 1 ? "warning" : "warnings");
 }
 
 static int no_database(const checking *k, uint32_t index, weir_pool *pool, int error)
@@ -41,22 +62,38 @@ static int no_database(const checking *k, uint32_t index, weir_pool *pool, int e
     weir_error why;
     const char *reason = absence_reason(pool, error, &why);
     bool named = index > 0;
-    fprintf(stderr, "weir: the files are well-formed, but the database%s%s%s cannot be asked: %s\n",
-            named ? " of pool \"" : "", named ? k->names[index] : "", named ? "\"" : "", reason);
+    fprintf(stderr, "weir: %sthe database%s%s%s cannot be asked: %s\n",
+            k->all.errors == 0 ? "the files are well-formed, but " : "", named ? " of pool \"" : "",
+            named ? k->names[index] : "", named ? "\"" : "", reason);
     return EXIT_UNAVAILABLE;
 }
 
-static int describe(checking *k, uint32_t index, weir_pool *pool)
+/* ---- What it asks ---- */
+
+static int review(checking *k, uint32_t index, weir_lease *lease)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < query_set_count(k->set); i++) {
+        const query *q = query_set_at(k->set, i);
+        if (q->pool_index == index && q->described)
+            r = query_plan_review(q, k->config->big_table, lease, &k->all);
+    }
+    return r;
+}
+
+static int look(checking *k, uint32_t index, weir_pool *pool)
 {
     weir_scoped_lease weir_lease *lease = NULL;
     const weir_scope scope = {.deadline_ns = weir_after(k->config->connect_timeout_ns),
                               .label = "weir check",
                               .urgent = true};
     int r = weir_acquire(pool, &scope, &lease);
+    if (r < 0)
+        return no_database(k, index, pool, r);
+    weir_scoped_timeout(limit, LOOK_NS);
+    r = findings_keep(&k->fault, query_set_describe(k->set, index, lease, &k->fault));
     if (r == 0)
-        r = query_set_describe(k->set, index, lease, &k->fault);
-    if (r == WEIR_EINVAL)
-        return wrong_file(k);
+        r = review(k, index, lease);
     return r < 0 ? no_database(k, index, pool, r) : EXIT_FINE;
 }
 
@@ -70,35 +107,61 @@ static int ask_database(checking *k, uint32_t index)
     int code = serve_open_pool(NULL, &options, index, &pool);
     if (code != EXIT_FINE)
         return code;
-    code = describe(k, index, pool);
+    code = look(k, index, pool);
     weir_pool_close(pool);
     return code;
 }
 
-/* As a task on a runtime of its own. */
+/* As a task on a runtime of its own. One database that is away does not hide what the others say.
+ */
 static int ask_databases(void *arg)
 {
     checking *k = arg;
     int code = EXIT_FINE;
-    for (uint32_t i = 0; code == EXIT_FINE && k->names[i]; i++)
-        code = ask_database(k, i);
-    if (code == EXIT_FINE)
-        list(k->set);
+    for (uint32_t i = 0; k->names[i]; i++) {
+        int one = ask_database(k, i);
+        if (one != EXIT_FINE && one != EXIT_UNAVAILABLE)
+            return one;
+        code = one != EXIT_FINE ? one : code;
+    }
     return code;
+}
+
+static int verdict(const checking *k, int code)
+{
+    if (k->all.errors > 0)
+        return EXIT_QUERIES;
+    if (code == EXIT_FINE && k->config->strict && k->all.warnings > 0)
+        return EXIT_QUERIES;
+    return code;
+}
+
+static int tell(checking *k, int code)
+{
+    if (code < 0) {
+        fprintf(stderr, "weir: %s\n", weir_strerror(code));
+        return EXIT_SYSTEM;
+    }
+    tell_findings(&k->all);
+    if (code != EXIT_FINE && code != EXIT_UNAVAILABLE)
+        return code;
+    if (k->all.errors == 0 && code == EXIT_FINE)
+        list(k->set);
+    if (k->all.errors > 0 || code == EXIT_FINE)
+        tell_sum(&k->all);
+    return verdict(k, code);
 }
 
 int check(const config *c)
 {
     checking k = {.config = c};
+    k.fault.all = &k.all;
     config_pool_names(c, k.names);
-    int r = query_set_read(c->queries, k.names, &k.set, &k.fault);
-    if (r == WEIR_EINVAL)
-        return wrong_file(&k);
-    int code = r < 0 ? r : weir_run(NULL, ask_databases, &k);
+    int code = query_set_read(c->queries, k.names, &k.set, &k.fault);
+    if (code == 0)
+        code = weir_run(NULL, ask_databases, &k);
+    code = tell(&k, code);
     query_set_unref(k.set);
-    if (code < 0) {
-        fprintf(stderr, "weir: %s\n", weir_strerror(code));
-        return EXIT_SYSTEM;
-    }
+    findings_free(&k.all);
     return code;
 }

@@ -4,8 +4,9 @@
 
 #include "config.h"
 
-/* Reads and describes the queries of `c->queries`, tells what they are on stdout or what is wrong
- * on stderr, and returns the exit code. */
+/* Reads, describes and has planned the queries of `c->queries`; tells on stderr all that is wrong
+ * or doubtful, on stdout the sum of it and, where nothing is wrong, what the queries are; returns
+ * the exit code. */
 int check(const config *c);
 
 #endif

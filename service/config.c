@@ -129,6 +129,11 @@ static const flag flags[] = {
      "auto: text on a terminal, else JSON", 0, 0, format_choices},
     {"log-level", KIND_CHOICE, FIELD(log_level), "debug|info|warn|error", "info",
      "the least important lines to write", 0, 0, level_choices},
+    {"big-table", KIND_COUNT, FIELD(big_table), "N", "10000",
+     "weir check: rows beyond which it warns of scans and of answers without a limit", 1, UINT32_MAX,
+     NULL},
+    {"strict", KIND_SWITCH, FIELD(strict), NULL, "off",
+     "weir check: warnings too make it fail", 0, 0, NULL},
 };
 /* clang-format on */
 

@@ -35,6 +35,8 @@ typedef struct config {
     bool expose_sql;
     uint32_t log_format; /* a log_format */
     uint32_t log_level;  /* a weir_level */
+    uint32_t big_table;  /* rows; for check, as is `strict` */
+    bool strict;
 } config;
 
 typedef enum host_order { HOSTS_GIVEN, HOSTS_RANDOM } host_order;

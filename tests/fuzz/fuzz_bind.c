@@ -29,7 +29,7 @@ static query *make_query(uint8_t choice)
     static const char text[] = "-- @route GET /x/{a}\n-- @default c 1\n-- @optional d\n"
                                "select :a, :b, :c, :d";
     query *q = NULL;
-    query_fault fault;
+    query_fault fault = {0};
     must(query_parse("fuzz.sql", text, sizeof text - 1, &q, &fault) == 0);
     for (uint32_t i = 0; i < q->param_count; i++)
         q->params[i].type = types[(choice + i * (choice >> 4)) % (sizeof types / sizeof *types)];

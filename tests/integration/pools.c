@@ -122,6 +122,9 @@ static void a_pool_that_is_not_there_is_named_with_those_that_are(void **state)
              folder);
     ends_with((const char *const[]){"serve", "--queries", folder, "--pool", reports, NULL}, 65,
               said);
+    snprintf(said, sizeof said,
+             "%s/lost.sql:2: error: there is no pool \"report\", only \"default\" and \"reports\"",
+             folder);
     ends_with((const char *const[]){"check", folder, "--pool", reports, NULL}, 65, said);
 }
 
@@ -133,7 +136,7 @@ static void a_query_must_fit_its_own_database(void **state)
                                 "--pool", reports, NULL};
     ends_with(good, 0, "3 queries");
     query_file("sales", "select id from sales\n"); /* is on the other one only */
-    snprintf(said, sizeof said, "%s/sales.sql:1: relation \"sales\" does not exist", folder);
+    snprintf(said, sizeof said, "%s/sales.sql:1: error: relation \"sales\" does not exist", folder);
     ends_with(good, 65, said);
     ends_with((const char *const[]){"check", folder, "--database", postgres_conninfo(database),
                                     "--pool", "reports=host=/nonexistent", "--connect-timeout",

@@ -281,7 +281,7 @@ static void check_tells_what_would_be_served(void **state)
                                     "--connect-timeout", "300ms", NULL},
               69, "the database cannot be asked");
     query_file("wrong.sql", "select nonsense(:x)\n");
-    snprintf(said, sizeof said, "%s/wrong.sql:1: ", folder);
+    snprintf(said, sizeof said, "%s/wrong.sql:1: error: ", folder);
     ends_with(good, 65, said);
 }
 

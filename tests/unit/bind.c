@@ -34,7 +34,7 @@ enum {
 static query *with_types(const char *text, const uint32_t *types)
 {
     query *q = NULL;
-    query_fault fault;
+    query_fault fault = {0};
     if (query_parse("q.sql", text, strlen(text), &q, &fault) != 0)
         fail_msg("%s", fault.message);
     for (uint32_t i = 0; types[i] != 0; i++)

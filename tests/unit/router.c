@@ -38,7 +38,7 @@ static int tear_down(void **state)
 static int add(routes *r, const char *route)
 {
     char text[256];
-    query_fault fault;
+    query_fault fault = {0};
     const query *clash = NULL;
     query *q = NULL;
     snprintf(text, sizeof text, "-- @route %s\nselect :a, :b, :c, :d", route);
