@@ -28,7 +28,7 @@ static uint32_t lines(const char *text, size_t length)
 static void scan_again(const char *sql, bool had_params)
 {
     sql_text again;
-    query_fault fault;
+    query_fault fault = {0};
     int status = sql_scan(sql, strlen(sql), 1, &again, &fault);
     must(status == 0 || had_params);
     if (status != 0)

@@ -148,7 +148,7 @@ static void numbered_and_quoted_parameters_are_refused(void **state)
 static void lines_stay_where_they_were(void **state)
 {
     sql_text scanned;
-    query_fault fault;
+    query_fault fault = {0};
     const char sql[] = "select 'a\nb',\n:c";
     assert_int_equal(sql_scan(sql, sizeof sql - 1, 4, &scanned, &fault), 0);
     assert_string_equal(scanned.sql, "\n\n\nselect 'a\nb',\n$1");
@@ -172,7 +172,7 @@ static void a_statement_has_a_bounded_number_of_parameters(void **state)
     char name[80];
     for (int i = 1; i <= SQL_PARAMS_MAX; i++) {
         sql_text scanned;
-        query_fault fault;
+        query_fault fault = {0};
         sprintf(name, ",:p%d,:p0", i);
         strcat(sql, name);
         int status = sql_scan(sql, strlen(sql), 1, &scanned, &fault);
