@@ -496,8 +496,9 @@ static void add_query(builder *b, const query *q)
 static bool is_for_everybody(json_t *path)
 {
     json_t *get = json_object_get(path, "get");
-    json_t *tag = json_array_get(json_object_get(get, "tags"), 0);
-    return tag && strcmp(json_string_value(tag), "pages") == 0;
+    json_t *either = get ? get : json_object_get(path, "post");
+    const char *tag = json_string_value(json_array_get(json_object_get(either, "tags"), 0));
+    return tag && (strcmp(tag, "pages") == 0 || strcmp(tag, "queries") == 0);
 }
 
 static void drop_operators(builder *b)
