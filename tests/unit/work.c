@@ -3,6 +3,7 @@
 
 #include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define THREADS "1" /* of libuv's pool: so that one call can keep others from beginning */
 
@@ -18,6 +19,15 @@ static call new_call(void)
     sem_init(&c.begun, 0, 0);
     sem_init(&c.may_end, 0, 0);
     return c;
+}
+
+/* Where it never began, as when a deadline was faster, the test fails and does not hang. */
+static void await_begin(call *c)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 30;
+    expect(sem_timedwait(&c->begun, &until) == 0);
 }
 
 static void block(void *arg)
@@ -41,7 +51,7 @@ static int keep_running_meanwhile(void *arg)
     int result = 1;
     expect(weir_spawn(work, &c, &task) == 0);
     expect(weir_yield() == 0);
-    sem_wait(&c.begun);
+    await_begin(&c);
     sem_post(&c.may_end);
     expect(weir_join(task, &result) == 0);
     expect(result == 0);
@@ -61,7 +71,7 @@ static int cancel_running(void *arg)
     int result = 1;
     expect(weir_spawn(work, &c, &task) == 0);
     expect(weir_yield() == 0);
-    sem_wait(&c.begun);
+    await_begin(&c);
     weir_cancel(task);
     expect(weir_yield() == 0);
     expect(!c.ended);
@@ -79,7 +89,7 @@ static void a_call_that_runs_is_waited_for_past_cancellation(void **state)
 
 static int work_in_haste(void *arg)
 {
-    weir_scoped_timeout(haste, WEIR_MS(1));
+    weir_scoped_timeout(haste, WEIR_MS(200)); /* time enough to begin on any machine */
     return weir_work(block, arg);
 }
 
@@ -90,8 +100,8 @@ static int time_out_running(void *arg)
     int result = 1;
     expect(weir_spawn(work_in_haste, &c, &task) == 0);
     expect(weir_yield() == 0);
-    sem_wait(&c.begun);
-    expect(weir_sleep(WEIR_MS(5)) == 0);
+    await_begin(&c);
+    expect(weir_sleep(WEIR_MS(250)) == 0);
     sem_post(&c.may_end);
     expect(weir_join(task, &result) == 0);
     expect(result == 0);
@@ -111,7 +121,7 @@ static int withdraw_two(void *arg)
     int result = 1;
     expect(weir_spawn(work, &first, &running) == 0);
     expect(weir_yield() == 0);
-    sem_wait(&first.begun);
+    await_begin(&first);
     expect(weir_spawn(work, &second, &cancelled) == 0);
     expect(weir_spawn(work_in_haste, &third, &late) == 0);
     expect(weir_yield() == 0);
