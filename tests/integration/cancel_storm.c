@@ -168,8 +168,10 @@ static int be_cut(void *arg)
         return 0;
     int r = query_for_a_while(k, lease);
     /* By then the server may have stopped, and the connection need not be waited for. */
-    if (was_cut(r) && k->s->hold_on && next(k, 2) && weir_sleep(WEIR_US(next(k, 20000))) == 0)
-        atomic_fetch_add(&k->s->held, 1);
+    if (was_cut(r) && k->s->hold_on && next(k, 2)) {
+        atomic_fetch_add(&k->s->held, 1); /* also where a cancel makes it shorter */
+        weir_sleep(WEIR_US(next(k, 20000)));
+    }
     return 0;
 }
 
