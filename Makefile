@@ -118,7 +118,7 @@ valgrind: ## the tests under Valgrind (KINDS=unit: only those; fewer SCHEDULES t
 	@.ci/deps build run test lint
 	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-valgrind OPTIMISE='-O1 -g' \
 	    CFLAGS='-DWEIR_VALGRIND $(CFLAGS)' TEST_SLOWER=20 SCHEDULES=$(or $(SCHEDULES),200) \
-	    TEST_WRAPPER='valgrind -q --error-exitcode=97 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$(CURDIR)/tests/support/valgrind.supp'
+	    TEST_WRAPPER='valgrind -q --fair-sched=try --error-exitcode=97 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$(CURDIR)/tests/support/valgrind.supp'
 
 test-failing: ## each call of the system, libuv and libpq fails in turn (`make test` tries a sample)
 	@.ci/deps build run test

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../support/expect.h"
 
@@ -782,8 +783,10 @@ static void any_thread_may_ask_while_lanes_are_at_work(void **state)
     for (uint32_t i = 0; i < 20; i++)
         assert_int_equal(weir_spawn_on(weir_runtime_lane(c.runtime, i % 2), use_often, &c), 0);
     assert_int_equal(pthread_create(&thread, NULL, run_crowd, &c), 0);
-    while (atomic_load(&c.running) > 1)
+    while (atomic_load(&c.running) > 1) {
         look_around(c.pool);
+        usleep(200); /* the lanes are to get on with it, where threads take turns */
+    }
     assert_int_equal(weir_spawn_on(weir_runtime_lane(c.runtime, 0), use_often, &c), 0);
     pthread_join(thread, NULL);
     weir_runtime_close(c.runtime);
