@@ -76,9 +76,13 @@ void listener_want(listener *l, uint32_t turns)
         l->turns_wanted = turns;
 }
 
+/* Its turn comes behind the tasks that were woken along with it: they give connections back and
+ * send the next queries, so that the database works while answers are written and requests are
+ * read. */
 static void readable(uv_poll_t *poll, int status, int events)
 {
-    listener_run(poll->data);
+    listener *l = poll->data;
+    l->lane->stirred = true;
 }
 
 /* Decoding is left to us: %2F must not part two segments of a path, and a wrong escape is an error.
