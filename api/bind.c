@@ -14,8 +14,8 @@ typedef enum source { FROM_NOWHERE, FROM_PATH, FROM_BODY, FROM_QUERY_STRING } so
 
 typedef struct binder {
     const query *query;
-    char **values; /* one a parameter */
-    source *from;
+    char **values;           /* one a parameter */
+    unsigned char *from;     /* the source of each, behind the values in one piece of memory */
     const bind_later *later; /* NULL: none */
     bind_fault *fault;
 } binder;
@@ -111,25 +111,39 @@ static int bind_same(binder *b, uint32_t index, const bind_pair *same, uint32_t 
     return bind_fail(b->fault, p->name, "%s is given %u times and takes one value", p->name, count);
 }
 
+/* The value or values of the name of pairs[at]. */
+static int bind_name(binder *b, const bind_pair *pairs, uint32_t count, uint32_t at)
+{
+    uint32_t index = 0, found = 0;
+    int status = claim(b, pairs[at].name, FROM_QUERY_STRING, &index);
+    if (status != 0)
+        return status;
+    for (uint32_t i = at; i < count; i++)
+        found += strcmp(pairs[i].name, pairs[at].name) == 0;
+    if (found == 1)
+        return bind_same(b, index, &pairs[at], 1);
+    bind_pair *same = calloc(found, sizeof *same);
+    if (!same)
+        return WEIR_ENOMEM;
+    found = 0;
+    for (uint32_t i = at; i < count; i++)
+        if (strcmp(pairs[i].name, pairs[at].name) == 0)
+            same[found++] = pairs[i];
+    status = bind_same(b, index, same, found);
+    free(same);
+    return status;
+}
+
 static int bind_pairs(binder *b, const bind_pair *pairs, uint32_t count)
 {
-    bind_pair *same = calloc(count + 1, sizeof *same);
-    int status = same ? 0 : WEIR_ENOMEM;
+    int status = 0;
     for (uint32_t i = 0; status == 0 && i < count; i++) {
         const query_param *p = query_param_find(b->query, pairs[i].name, strlen(pairs[i].name));
-        uint32_t index = 0, found = 0;
-        if ((!p && pairs[i].name[0] == '_') ||
-            (p && b->from[p - b->query->params] == FROM_QUERY_STRING))
-            continue;
-        status = claim(b, pairs[i].name, FROM_QUERY_STRING, &index);
-        for (uint32_t k = i; status == 0 && k < count; k++) {
-            if (strcmp(pairs[k].name, pairs[i].name) == 0)
-                same[found++] = pairs[k];
-        }
-        if (status == 0)
-            status = bind_same(b, index, same, found);
+        bool ours = !p && pairs[i].name[0] == '_';
+        bool seen = p && b->from[p - b->query->params] == FROM_QUERY_STRING;
+        if (!ours && !seen)
+            status = bind_name(b, pairs, count, i);
     }
-    free(same);
     return status;
 }
 
@@ -150,9 +164,12 @@ static int bind_absent(binder *b)
 
 static int binder_open(binder *b)
 {
-    b->values = calloc(b->query->param_count + 1, sizeof *b->values);
-    b->from = calloc(b->query->param_count + 1, sizeof *b->from);
-    return b->values && b->from ? 0 : WEIR_ENOMEM;
+    size_t count = b->query->param_count + 1;
+    b->values = calloc(count, sizeof *b->values + sizeof *b->from);
+    if (!b->values)
+        return WEIR_ENOMEM;
+    b->from = (unsigned char *)(b->values + count);
+    return 0;
 }
 
 /* What is absent, and then the outcome. */
@@ -163,7 +180,6 @@ static int binder_close(binder *b, int status, bound *out)
     bound bound_values = {
         .params = {.count = b->query->param_count, .values = (const char *const *)b->values},
         .values = b->values};
-    free(b->from);
     if (status != 0)
         bound_free(&bound_values);
     else

@@ -328,23 +328,33 @@ static void header(struct MHD_Response *response, const char *name, const char *
     MHD_add_response_header(response, name, value);
 }
 
-static void add_headers(const weir_request *req, struct MHD_Response *response)
+/* Two numbers of up to 20 digits with their words fit. */
+enum { HEADER_TEXT_MAX = 96 };
+
+static const char *server_timing(const weir_request *req, char text[HEADER_TEXT_MAX])
 {
     const weir_timings *t = &req->timings;
-    char text[96];
+    uint64_t wait_ns = (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
+    uint64_t query_ns = req->stream.begun ? t->answered_ns - t->sent_ns : t->query_ns;
+    buffer out = {.data = text, .capacity = HEADER_TEXT_MAX};
+
+    buffer_text(&out, "acquire;dur=");
+    buffer_ms(&out, wait_ns);
+    buffer_text(&out, ", query;dur=");
+    buffer_ms(&out, query_ns);
+    buffer_char(&out, '\0');
+    return text;
+}
+
+static void add_headers(const weir_request *req, struct MHD_Response *response)
+{
+    char text[HEADER_TEXT_MAX];
 
     if (req->content_type)
         header(response, MHD_HTTP_HEADER_CONTENT_TYPE, req->content_type);
     header(response, "X-Request-Id", req->request_id);
-    if (t->asked_ns) {
-        uint64_t waited_ns = (t->granted_ns ? t->granted_ns : weir_now()) - t->asked_ns;
-        uint64_t query_ns = req->stream.begun ? t->answered_ns - t->sent_ns : t->query_ns;
-        uint64_t wait_us = waited_ns / 1000, query_us = query_ns / 1000;
-        snprintf(text, sizeof text, "acquire;dur=%llu.%03u, query;dur=%llu.%03u",
-                 (unsigned long long)(wait_us / 1000), (unsigned)(wait_us % 1000),
-                 (unsigned long long)(query_us / 1000), (unsigned)(query_us % 1000));
-        header(response, "Server-Timing", text);
-    }
+    if (req->timings.asked_ns)
+        header(response, "Server-Timing", server_timing(req, text));
     if (*req->etag)
         header(response, MHD_HTTP_HEADER_ETAG, req->etag);
     if (req->varies || req->packed)
