@@ -73,12 +73,8 @@ static void a_wrong_password_is_named_and_not_shown(void **state)
     postgres_stop(strict);
 }
 
-static int one_query(world *w)
+static int one_query(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask(w, lease, 0,
         "select current_setting('application_name') || ' ' || "
         "current_setting('work_mem') || ' ' || current_setting('datestyle')");
@@ -102,7 +98,7 @@ static void a_dead_host_among_several_is_passed_over(void **state)
         snprintf(several, sizeof several, format, postgres_port(server));
 #pragma GCC diagnostic pop
         world w = {.options.conninfo = several};
-        play(&w, one_query);
+        play_leased(&w, one_query);
         assert_all_well(&w, 0, 0);
     }
 }
@@ -128,7 +124,7 @@ static void a_host_that_never_answers_does_not_hide_the_next(void **state)
              "host=127.0.0.1,127.0.0.1 port=%u,%u user=postgres dbname=postgres", silent,
              postgres_port(server));
     world w = {.options = {.conninfo = conninfo, .connect_timeout_ns = WEIR_MS(100)}};
-    play(&w, one_query);
+    play_leased(&w, one_query);
     close(fd);
     assert_all_well(&w, 0, 0);
     assert_true(w.events[WEIR_CONNECTION_FAILED] >= 1);
@@ -151,16 +147,12 @@ static void the_users_own_settings_are_kept(void **state)
              "%s application_name=mine options='-c work_mem=7MB -c datestyle=german'",
              postgres_conninfo(server));
     world w = {.options.conninfo = conninfo};
-    play(&w, one_query);
+    play_leased(&w, one_query);
     assert_string_equal(w.text[0], "mine 7MB ISO, DMY");
 }
 
-static int one_write(world *w)
+static int one_write(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask(w, lease, 0, "create table unwanted ()");
     read_only(w, lease, 1, "select 1");
     ask(w, lease, 2, "create table unwanted ()");
@@ -173,7 +165,7 @@ static void a_session_made_read_only_by_its_user_stays_so(void **state)
     snprintf(conninfo, sizeof conninfo, "%s options='-c default_transaction_read_only=on'",
              postgres_conninfo(server));
     world w = {.options.conninfo = conninfo};
-    play(&w, one_write);
+    play_leased(&w, one_write);
     assert_string_equal(w.error[0].sqlstate, "25006");
     assert_all_well(&w, 1, 1);
     assert_string_equal(w.error[2].sqlstate, "25006");
@@ -192,7 +184,7 @@ static void the_environment_and_service_files_are_honoured(void **state)
     assert_int_equal(fclose(file), 0);
     setenv("PGSERVICEFILE", path, 1);
     world w = {.options.conninfo = "service=shop"};
-    play(&w, one_query);
+    play_leased(&w, one_query);
     unsetenv("PGSERVICEFILE");
     scratch_remove(folder);
     assert_memory_equal(w.text[0], "served ", 7);
@@ -203,7 +195,7 @@ static void the_environment_and_service_files_are_honoured(void **state)
     setenv("PGUSER", "postgres", 1);
     setenv("PGDATABASE", "postgres", 1);
     world v = {.options.conninfo = ""};
-    play(&v, one_query);
+    play_leased(&v, one_query);
     unsetenv("PGHOST");
     unsetenv("PGPORT");
     unsetenv("PGUSER");

@@ -10,23 +10,17 @@
 
 /* ---- It holds ---- */
 
-static int dirty_twice(world *w)
+static int dirty_twice(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 3; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        w->connection[i] = weir_lease_connection(lease);
-        ask(w, lease, i,
-            "select current_setting('search_path') || ' ' || current_setting('work_mem') || ' ' || "
-            "current_setting('statement_timeout')");
-        adhoc(w, lease, 3 + 2 * i, "set search_path = nowhere");
-        adhoc(w, lease, 4 + 2 * i, "set statement_timeout = 1234");
-        if (i == 1) { /* and out of a failed transaction */
-            ask(w, lease, 10, "begin");
-            ask(w, lease, 11, "select 1 / 0");
-        }
+    w->connection[i] = weir_lease_connection(lease);
+    ask(w, lease, i,
+        "select current_setting('search_path') || ' ' || current_setting('work_mem') || ' ' || "
+        "current_setting('statement_timeout')");
+    adhoc(w, lease, 3 + 2 * i, "set search_path = nowhere");
+    adhoc(w, lease, 4 + 2 * i, "set statement_timeout = 1234");
+    if (i == 1) { /* and out of a failed transaction */
+        ask(w, lease, 10, "begin");
+        ask(w, lease, 11, "select 1 / 0");
     }
     return 0;
 }
@@ -36,7 +30,7 @@ static void what_it_sets_survives_a_dirty_lease(void **state)
     world w = {.options = {.max = 1,
                            .on_connect = "set search_path = shop, public; set work_mem = '7MB' "
                                          "-- as long as the session"}};
-    play(&w, dirty_twice);
+    play_turns(&w, 3, dirty_twice);
     assert_all_well(&w, 0, 10);
     for (int i = 0; i < 3; i++) {
         assert_string_equal(w.text[i], "shop, public 7MB 0");
@@ -46,45 +40,33 @@ static void what_it_sets_survives_a_dirty_lease(void **state)
     assert_int_equal(w.events[WEIR_SERVER_NOTICE], 0);
 }
 
-static int dirty_once(world *w)
+static int dirty_once(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 2; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        if (i == 0)
-            adhoc(w, lease, 0, "set work_mem = '8MB'");
-        else /* the reset is through, and nothing else has been sent */
-            w->number[1] = (uint64_t)postgres_number(
-                server, "select count(*) from pg_stat_activity where query like "
-                        "'SET SESSION%DISCARD%; set work_mem = ''7MB'''");
-    }
+    if (i == 0)
+        adhoc(w, lease, 0, "set work_mem = '8MB'");
+    else /* the reset is through, and nothing else has been sent */
+        w->number[1] = (uint64_t)postgres_number(
+            server, "select count(*) from pg_stat_activity where query like "
+                    "'SET SESSION%DISCARD%; set work_mem = ''7MB'''");
     return 0;
 }
 
 static void it_goes_in_one_message_with_the_reset(void **state)
 {
     world w = {.options = {.max = 1, .on_connect = "set work_mem = '7MB'"}};
-    play(&w, dirty_once);
+    play_turns(&w, 2, dirty_once);
     assert_all_well(&w, 0, 0);
     assert_int_equal(w.number[1], 1);
 }
 
-static int uses_what_is_there(world *w)
+static int uses_what_is_there(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 2; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        w->connection[i] = weir_lease_connection(lease);
-        ask(w, lease, 10 * i, "select count(*) from scratch");
-        ask(w, lease, 10 * i + 1, "insert into scratch values (1)");
-        adhoc(w, lease, 10 * i + 2, "execute answer");
-        ask(w, lease, 10 * i + 3, "select pg_listening_channels()");
-        ask(w, lease, 10 * i + 4, "select current_user");
-    }
+    w->connection[i] = weir_lease_connection(lease);
+    ask(w, lease, 10 * i, "select count(*) from scratch");
+    ask(w, lease, 10 * i + 1, "insert into scratch values (1)");
+    adhoc(w, lease, 10 * i + 2, "execute answer");
+    ask(w, lease, 10 * i + 3, "select pg_listening_channels()");
+    ask(w, lease, 10 * i + 4, "select current_user");
     return 0;
 }
 
@@ -95,7 +77,7 @@ static void it_may_make_tables_statements_and_roles(void **state)
                                "create temp table scratch (a int); select 1;"
                                "prepare answer as select 42; listen news;"
                                "grant all on scratch to pg_monitor; set role pg_monitor"}};
-    play(&w, uses_what_is_there);
+    play_turns(&w, 2, uses_what_is_there);
     for (int i = 0; i < 2; i++) {
         assert_all_well(&w, 10 * i, 10 * i + 4);
         assert_string_equal(w.text[10 * i], "0");

@@ -12,12 +12,8 @@
 
 /* ---- Values ---- */
 
-static int values(world *w)
+static int values(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     weir_scoped_result weir_result *result = NULL;
     weir_statement statement = {.sql = "select $1::int + 1 as n, $2::text, null::bool from "
                                        "generate_series(1, 3)"};
@@ -41,7 +37,7 @@ static int values(world *w)
 static void parameters_and_nulls_go_there_and_back(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, values);
+    play_leased(&w, values);
     assert_int_equal(w.number[0], 3);
     assert_int_equal(w.number[1], 3);
     assert_int_equal(w.number[2], 23);
@@ -55,12 +51,8 @@ static void parameters_and_nulls_go_there_and_back(void **state)
     assert_true(w.timings.answered_ns >= w.timings.sent_ns);
 }
 
-static int large_values(world *w)
+static int large_values(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     size_t size = 8u << 20;
     char *text = malloc(size + 1);
     memset(text, 'x', size);
@@ -77,17 +69,13 @@ static int large_values(world *w)
 static void megabytes_pass_in_both_directions(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, large_values);
+    play_leased(&w, large_values);
     assert_int_equal(w.r[0], 0);
     assert_int_equal(w.number[0], (8u << 20) + 1000000);
 }
 
-static int descriptions(world *w)
+static int descriptions(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     for (int i = 0; i < 2; i++) {
         weir_scoped_result weir_result *result = NULL;
         weir_statement statement = {.sql = "select $1::int8 as a, $2::text as b", .adhoc = i == 1};
@@ -109,7 +97,7 @@ static int descriptions(world *w)
 static void a_statement_is_described_without_being_run(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, descriptions);
+    play_leased(&w, descriptions);
     for (int i = 0; i < 8; i += 4) {
         assert_int_equal(w.number[i], 2);
         assert_int_equal(w.number[i + 1], 20);
@@ -124,12 +112,8 @@ static void a_statement_is_described_without_being_run(void **state)
 
 /* ---- Errors ---- */
 
-static int errors(world *w)
+static int errors(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask(w, lease, 0,
         "do $$ begin raise exception 'no such luck' using errcode = 'P1234', detail = 'a detail', "
         "hint = 'a hint'; end $$");
@@ -145,7 +129,7 @@ static int errors(world *w)
 static void a_failed_query_says_why_and_leaves_the_connection_usable(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, errors);
+    play_leased(&w, errors);
     for (int i = 0; i < 6; i++)
         assert_int_equal(w.r[i], WEIR_EQUERY);
     assert_string_equal(w.error[0].sqlstate, "P1234");
@@ -162,23 +146,17 @@ static void a_failed_query_says_why_and_leaves_the_connection_usable(void **stat
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
 }
 
-static int copies(world *w)
+static int copies(world *w, weir_lease *lease, int i)
 {
     static const char *const sql[] = {"copy (select 1) to stdout", "copy pg_class from stdin"};
-    for (int i = 0; i < 4; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        (i < 2 ? adhoc : ask)(w, lease, i, sql[i % 2]);
-    }
+    (i < 2 ? adhoc : ask)(w, lease, i, sql[i % 2]);
     return 0;
 }
 
 static void copy_is_refused(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, copies);
+    play_turns(&w, 4, copies);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(w.r[i], WEIR_EQUERY);
         assert_string_equal(w.error[i].sqlstate, i % 2 ? w.error[i].sqlstate : "0A000");
@@ -186,12 +164,8 @@ static void copy_is_refused(void **state)
     assert_int_equal(w.events[WEIR_POOL_CLOSED], 1);
 }
 
-static int notices(world *w)
+static int notices(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask(w, lease, 0, "do $$ begin raise warning 'mind the gap'; end $$");
     return 0;
 }
@@ -199,19 +173,15 @@ static int notices(world *w)
 static void a_notice_reaches_the_pools_events(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, notices);
+    play_leased(&w, notices);
     assert_int_equal(w.r[0], 0);
     assert_string_equal(w.notice, "01000 mind the gap");
 }
 
 /* ---- Prepared statements ---- */
 
-static int many_statements(world *w)
+static int many_statements(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     char sql[64];
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < 10; i++) {
@@ -230,18 +200,14 @@ static int many_statements(world *w)
 static void the_least_recently_used_statement_makes_room(void **state)
 {
     world w = {.options.statements_max = 4};
-    play(&w, many_statements);
+    play_leased(&w, many_statements);
     assert_string_equal(w.text[1], "4");
     assert_non_null(strstr(w.text[2], "select 9;select count(*)"));
     assert_null(strstr(w.text[2], "select 7"));
 }
 
-static int same_statement(world *w)
+static int same_statement(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     for (int i = 0; i < 3; i++) {
         char sql[] = "select name from pg_prepared_statements where statement like 'select name%'";
         ask(w, lease, i, sql); /* the same text at whatever address */
@@ -254,18 +220,14 @@ static int same_statement(world *w)
 static void a_statement_is_prepared_once_and_known_by_its_text(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, same_statement);
+    play_leased(&w, same_statement);
     assert_all_well(&w, 0, 3);
     assert_string_equal(w.text[0], w.text[2]);
     assert_string_equal(w.text[3], "2");
 }
 
-static int altered_table(world *w)
+static int altered_table(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     static const char sql[] = "select * from altered";
     ask(w, lease, 0, "create table altered (a text)");
     ask(w, lease, 1, "insert into altered values ('one')");
@@ -287,7 +249,7 @@ static int altered_table(world *w)
 static void a_statement_overtaken_by_ddl_is_prepared_anew(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, altered_table);
+    play_leased(&w, altered_table);
     assert_all_well(&w, 0, 6);
     assert_string_equal(w.text[2], "one");
     assert_string_equal(w.text[4], "{one}");
@@ -300,12 +262,8 @@ static void a_statement_overtaken_by_ddl_is_prepared_anew(void **state)
     assert_string_equal(w.error[13].sqlstate, "42P01");
 }
 
-static int name_clash(world *w)
+static int name_clash(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     adhoc(w, lease, 0, "prepare weir_1 as select 'theirs'");
     ask(w, lease, 1, "select 'ours'");
     ask(w, lease, 2, "select 'ours'");
@@ -315,7 +273,7 @@ static int name_clash(world *w)
 static void a_name_taken_by_someone_else_is_passed_over(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, name_clash);
+    play_leased(&w, name_clash);
     assert_all_well(&w, 0, 2);
     assert_string_equal(w.text[1], "ours");
     assert_string_equal(w.text[2], "ours");
@@ -323,12 +281,8 @@ static void a_name_taken_by_someone_else_is_passed_over(void **state)
 
 /* ---- Read-only ---- */
 
-static int modes(world *w)
+static int modes(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask(w, lease, 0, "create table modes (a int)");
     read_only(w, lease, 1, "insert into modes values (1)");
     ask(w, lease, 2, "insert into modes values (2)");
@@ -353,7 +307,7 @@ static int modes(world *w)
 static void a_read_only_statement_cannot_write(void **state)
 {
     world w = {.pool = NULL};
-    play(&w, modes);
+    play_leased(&w, modes);
     static const int writes[] = {1, 3, 6, 8, 10};
     for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++) {
         assert_int_equal(w.r[writes[i]], WEIR_EQUERY);

@@ -16,21 +16,15 @@
 
 /* ---- Between leases ---- */
 
-static int left_open(world *w)
+static int left_open(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 2; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        if (i == 0) {
-            ask(w, lease, 0, "create table left_open (a int)");
-            ask(w, lease, 1, "begin");
-            ask(w, lease, 2, "insert into left_open values (1)");
-        } else {
-            ask(w, lease, 3, "select count(*) from left_open");
-            ask(w, lease, 4, "drop table left_open");
-        }
+    if (i == 0) {
+        ask(w, lease, 0, "create table left_open (a int)");
+        ask(w, lease, 1, "begin");
+        ask(w, lease, 2, "insert into left_open values (1)");
+    } else {
+        ask(w, lease, 3, "select count(*) from left_open");
+        ask(w, lease, 4, "drop table left_open");
     }
     return 0;
 }
@@ -38,27 +32,21 @@ static int left_open(world *w)
 static void a_transaction_left_open_is_rolled_back(void **state)
 {
     world w = {.options.max = 1};
-    play(&w, left_open);
+    play_turns(&w, 2, left_open);
     assert_all_well(&w, 0, 4);
     assert_string_equal(w.text[3], "0");
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
 }
 
-static int changed_by_function(world *w)
+static int changed_by_function(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 2; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        if (i == 0) {
-            ask(w, lease, 0, "select set_config('statement_timeout', '12345', false)");
-            ask(w, lease, 1, "select pg_try_advisory_lock(8)");
-        } else {
-            ask(w, lease, 2,
-                "select current_setting('statement_timeout') || ' ' || (select count(*) from "
-                "pg_locks where locktype = 'advisory')");
-        }
+    if (i == 0) {
+        ask(w, lease, 0, "select set_config('statement_timeout', '12345', false)");
+        ask(w, lease, 1, "select pg_try_advisory_lock(8)");
+    } else {
+        ask(w, lease, 2,
+            "select current_setting('statement_timeout') || ' ' || (select count(*) from "
+            "pg_locks where locktype = 'advisory')");
     }
     return 0;
 }
@@ -66,7 +54,7 @@ static int changed_by_function(world *w)
 static void what_a_function_changes_in_the_session_ends_with_the_lease(void **state)
 {
     world w = {.options.max = 1};
-    play(&w, changed_by_function);
+    play_turns(&w, 2, changed_by_function);
     assert_all_well(&w, 0, 2);
     assert_string_equal(w.text[2], "0 0");
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
@@ -404,33 +392,27 @@ static void an_idle_connection_the_server_ends_is_noticed_at_once(void **state)
     assert_int_not_equal(w.number[0], w.number[1]);
 }
 
-static int lost_under_query(world *w)
+static int lost_under_query(world *w, weir_lease *lease, int i)
 {
-    for (int i = 0; i < 4; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        if (i < 2)
-            say(w, lease, i,
-                &(weir_statement){.sql = "select pg_terminate_backend(pg_backend_pid())",
-                                  .read_only = i == 1},
-                0, NULL);
-        if (i == 2) { /* between two queries of one lease */
-            w->number[0] = (uint64_t)postgres_signal_backends(server, SIGTERM);
-            weir_sleep(WEIR_MS(50));
-            ask(w, lease, 2, "select 2");
-        }
-        if (i == 3)
-            ask(w, lease, 3, "select 3");
+    if (i < 2)
+        say(w, lease, i,
+            &(weir_statement){.sql = "select pg_terminate_backend(pg_backend_pid())",
+                              .read_only = i == 1},
+            0, NULL);
+    if (i == 2) { /* between two queries of one lease */
+        w->number[0] = (uint64_t)postgres_signal_backends(server, SIGTERM);
+        weir_sleep(WEIR_MS(50));
+        ask(w, lease, 2, "select 2");
     }
+    if (i == 3)
+        ask(w, lease, 3, "select 3");
     return 0;
 }
 
 static void a_connection_lost_under_a_query_fails_it_and_goes(void **state)
 {
     world w = {.options.max = 1};
-    play(&w, lost_under_query);
+    play_turns(&w, 4, lost_under_query);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(w.r[i], WEIR_ELOST);
         assert_string_equal(w.error[i].sqlstate, "57P01");
@@ -468,13 +450,12 @@ static void a_write_of_unknown_fate_is_not_called_retryable(void **state)
 static int slept_on(world *w)
 {
     for (int i = 0; i < 2; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
+        weir_lease *lease = NULL;
         int r = take(w, &lease);
         if (r < 0)
             return r;
         w->connection[i] = weir_lease_connection(lease);
         weir_release(lease);
-        lease = NULL;
         weir_sleep(WEIR_MS(20));
     }
     return 0;

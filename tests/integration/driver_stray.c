@@ -127,12 +127,8 @@ static void what_commits_on_the_way_is_not_done_twice(void **state)
     assert_int_equal(postgres_number(server, "select count(*) from naps"), 1);
 }
 
-static int struck_on_purpose(world *w)
+static int struck_on_purpose(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask_under_strike(w, lease, 0, "select 7, pg_sleep(0.3)");
     return 0;
 }
@@ -140,7 +136,7 @@ static int struck_on_purpose(world *w)
 static void an_operators_cancel_is_obeyed(void **state)
 {
     world w = {.options.max = 1};
-    play(&w, struck_on_purpose);
+    play_leased(&w, struck_on_purpose);
     assert_int_equal(w.r[0], WEIR_EQUERY);
     assert_string_equal(w.error[0].sqlstate, "57014");
     assert_false(w.error[0].retryable);

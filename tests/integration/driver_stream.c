@@ -65,16 +65,12 @@ static int read_series(weir_lease *lease, const weir_statement *statement, const
 
 /* ---- Rows ---- */
 
-static int read_three_times(world *w)
+static int read_three_times(world *w, weir_lease *lease)
 {
     weir_statement reads = series, at_once = series;
     reads.read_only = true;
     at_once.adhoc = true;
     const weir_statement *statements[] = {&series, &series, &reads, &at_once};
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     for (int i = 0; i < 4; i++) {
         reading seen;
         w->r[i] = read_series(lease, statements[i], "50000", &seen);
@@ -90,7 +86,7 @@ static int read_three_times(world *w)
 static void a_long_answer_comes_in_order_and_in_small_batches(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, read_three_times);
+    play_leased(&w, read_three_times);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(w.r[i], 0);
         assert_int_equal(w.number[i * 3], 50000);
@@ -100,12 +96,8 @@ static void a_long_answer_comes_in_order_and_in_small_batches(void **state)
     assert_string_equal(w.text[20], "still here");
 }
 
-static int read_values(world *w)
+static int read_values(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     weir_statement statement = {.sql = "select 7 as n, null::text as nothing, ''::text as empty, "
                                        "repeat('x', 300000) as large, g from "
                                        "generate_series(1, 3) g"};
@@ -132,7 +124,7 @@ static int read_values(world *w)
 static void values_nulls_and_columns_are_those_of_a_whole_answer(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, read_values);
+    play_leased(&w, read_values);
     assert_int_equal(w.r[0], 0);
     assert_int_equal(w.number[0], 3);
     assert_int_equal(w.number[1], 23);
@@ -142,12 +134,8 @@ static void values_nulls_and_columns_are_those_of_a_whole_answer(void **state)
     assert_string_equal(w.text[0], "nothing 7 3");
 }
 
-static int read_nothing(world *w)
+static int read_nothing(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     static const char *const sqls[] = {"select 1 as one, 'x' as two where false",
                                        "create temp table t (id int)", "insert into t values (3)"};
     for (int i = 0; i < 3; i++) {
@@ -168,7 +156,7 @@ static int read_nothing(world *w)
 static void an_answer_without_rows_tells_its_columns_and_ends(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, read_nothing);
+    play_leased(&w, read_nothing);
     for (int i = 0; i < 9; i++)
         assert_int_equal(w.r[i], 0);
     assert_int_equal(w.number[0], 20);
@@ -180,12 +168,8 @@ static void an_answer_without_rows_tells_its_columns_and_ends(void **state)
 
 /* ---- Errors ---- */
 
-static int read_to_an_error(world *w)
+static int read_to_an_error(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     weir_statement statement = {.sql =
                                     "select g, 1 / (20000 - g) from generate_series(1, $1::int) g"};
     reading seen;
@@ -199,7 +183,7 @@ static int read_to_an_error(world *w)
 static void an_error_midway_leaves_the_connection_in_order(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, read_to_an_error);
+    play_leased(&w, read_to_an_error);
     assert_int_equal(w.r[1], WEIR_EQUERY);
     assert_string_equal(w.error[1].sqlstate, "22012");
     assert_int_equal(w.r[20], 0); /* of the query behind it */
@@ -219,12 +203,8 @@ static bool holds(const char *format, int pid)
 #define STANDS_STILL                                                                               \
     "select count(*) from pg_stat_activity where pid = %d and wait_event = 'ClientWrite'"
 
-static int leave_unread(world *w)
+static int leave_unread(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     const char *count = "10000000";
     weir_scoped_stream weir_stream *stream = NULL;
     w->r[0] = weir_stream_open(lease, &series, &(weir_params){1, &count}, &stream);
@@ -249,7 +229,7 @@ static void a_reader_that_does_not_ask_stops_the_server_and_a_broken_connection_
     void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, leave_unread);
+    play_leased(&w, leave_unread);
     assert_int_equal(w.number[0], 1);
     assert_int_equal(w.r[1], 0);
     assert_int_equal(w.number[1], 1);
@@ -258,12 +238,8 @@ static void a_reader_that_does_not_ask_stops_the_server_and_a_broken_connection_
     assert_int_equal(w.number[3], 1);
 }
 
-static int read_after_ddl(world *w)
+static int read_after_ddl(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     weir_statement statement = {.sql = "select * from changing where id <= $1::int order by id"};
     reading seen;
     ask(w, lease, 4, "create table changing as select g as id from generate_series(1, 20000) g");
@@ -279,7 +255,7 @@ static int read_after_ddl(world *w)
 static void a_statement_overtaken_by_ddl_is_streamed_all_the_same(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, read_after_ddl);
+    play_leased(&w, read_after_ddl);
     assert_int_equal(w.r[0], 0);
     assert_int_equal(w.r[1], 0);
     assert_int_equal(w.number[0], 20000);

@@ -82,6 +82,41 @@ int take(world *w, weir_lease **lease)
     return weir_acquire(w->pool, &scope, lease);
 }
 
+static int leased_body(world *w)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    return r < 0 ? r : w->leased(w, lease);
+}
+
+void play_leased(world *w, int (*body)(world *w, weir_lease *lease))
+{
+    w->leased = body;
+    play(w, leased_body);
+}
+
+static int one_turn(world *w, int turn)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    return r < 0 ? r : w->turn(w, lease, turn);
+}
+
+static int turns_body(world *w)
+{
+    int r = 0;
+    for (int i = 0; i < w->turns && r == 0; i++)
+        r = one_turn(w, i);
+    return r;
+}
+
+void play_turns(world *w, int turns, int (*turn)(world *w, weir_lease *lease, int turn))
+{
+    w->turns = turns;
+    w->turn = turn;
+    play(w, turns_body);
+}
+
 void say(world *w, weir_lease *lease, int at, const weir_statement *statement, uint32_t count,
          const char *const *values)
 {

@@ -15,6 +15,9 @@ typedef struct world {
     weir_pool *pool;
     weir_pool_options options;
     int (*body)(struct world *w);
+    int (*turn)(struct world *w, weir_lease *lease, int turn);
+    int (*leased)(struct world *w, weir_lease *lease);
+    int turns;
     int opened, closed, body_result;
     int r[24];
     weir_error error[24];
@@ -31,7 +34,11 @@ typedef struct world {
 /* Runs `body` as a task with a pool open; asserts that all of it went well, and that the server has
  * no session left afterwards. */
 void play(world *w, int (*body)(world *w));
-/* The same without asserting anything. Returns what weir_run did. */
+/* The same with a lease for all of the body; or with one lease after the other for so many turns,
+ * counted from 0. The first that returns an error ends it. */
+void play_leased(world *w, int (*body)(world *w, weir_lease *lease));
+void play_turns(world *w, int turns, int (*turn)(world *w, weir_lease *lease, int turn));
+/* As play, without asserting anything. Returns what weir_run did. */
 int play_through(world *w, int (*body)(world *w));
 
 /* ---- What bodies say ---- */
