@@ -95,6 +95,24 @@ static inline void tell(bench *b, event_kind kind, uint32_t connection)
     step(b, (event){.kind = kind, .connection = connection});
 }
 
+/* Ends all dials under way in the given way. */
+static inline void end_dials(bench *b, event_kind kind)
+{
+    core_connection_view view;
+    bool dials[16] = {false};
+
+    for (uint32_t i = 0; i < b->options.max; i++) {
+        core_look_at(b->core, i, &view);
+        dials[i] = view.state == CONNECTION_DIALING;
+    }
+    for (uint32_t i = 0; i < b->options.max; i++) {
+        if (dials[i])
+            tell(b, kind, i);
+        if (dials[i] && kind == EVENT_DOWN)
+            tell(b, EVENT_CLOSED, i);
+    }
+}
+
 static inline void tick(bench *b)
 {
     step(b, (event){.kind = EVENT_TICK});
