@@ -1,8 +1,7 @@
 /* pool_control.c: a pool resized, paused and renewed while it is in use. */
 #include <stdatomic.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/fake_pool.h"
 
 /* One test's pool. Tasks expect; the main stack asserts. */
 typedef struct world {
@@ -32,12 +31,7 @@ static void note_event(void *arg, const weir_event *event)
 static int run_body(void *arg)
 {
     world *w = arg;
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.on_event = note_event;
-    w->options.on_event_arg = w;
-    w->options.seed = 1;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
+    if (open_on_fake(w->fake, &w->options, note_event, w, &w->pool) < 0)
         return -1;
     int r = w->body(w);
     return w->pool ? weir_pool_close(w->pool) : r;
@@ -46,10 +40,7 @@ static int run_body(void *arg)
 static void play(world *w, int (*body)(world *w))
 {
     w->body = body;
-    assert_int_equal(weir_fake_open(&w->fake), 0);
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(weir_fake_counted(w->fake).open, 0);
-    weir_fake_close(w->fake);
+    play_on_fake(&w->fake, run_body, w);
 }
 
 static void take(world *w, uint32_t count)

@@ -1,6 +1,5 @@
 /* pool_deadlock.c: takers that would wait for themselves, and takers that only seem to. */
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/fake_pool.h"
 
 /* One test's pool. Tasks expect; the main stack asserts. */
 typedef struct world {
@@ -30,14 +29,9 @@ static void note_event(void *arg, const weir_event *event)
 static int run_body(void *arg)
 {
     world *w = arg;
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.on_event = note_event;
-    w->options.on_event_arg = w;
     w->options.shed_target_ns = WEIR_NEVER;
-    w->options.seed = 1;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0 ||
-        weir_pool_open(NULL, &w->options, &w->other, NULL) < 0)
+    if (open_on_fake(w->fake, &w->options, note_event, w, &w->pool) < 0 ||
+        open_on_fake(w->fake, &w->options, note_event, w, &w->other) < 0)
         return -1;
     w->body(w);
     weir_pool_stats_read(w->pool, &w->stats);
@@ -48,10 +42,7 @@ static int run_body(void *arg)
 static void play(world *w, int (*body)(world *w))
 {
     w->body = body;
-    assert_int_equal(weir_fake_open(&w->fake), 0);
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(weir_fake_counted(w->fake).open, 0);
-    weir_fake_close(w->fake);
+    play_on_fake(&w->fake, run_body, w);
     assert_int_equal(w->stats.granted, w->stats.released);
     assert_int_equal(w->stats.waiting, 0);
     assert_int_equal(w->stats.deadlocked, w->refused);

@@ -1,8 +1,7 @@
 /* pool_ends.c: takes, queries and pools that end at an awkward moment. */
 #include <signal.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/fake_pool.h"
 
 static const weir_statement select_one = {.sql = "select 1"};
 static const weir_statement select_two = {.sql = "select 2"};
@@ -36,12 +35,7 @@ static void note_event(void *arg, const weir_event *event)
 static int run_body(void *arg)
 {
     world *w = arg;
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.on_event = note_event;
-    w->options.on_event_arg = w;
-    w->options.seed = 1;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
+    if (open_on_fake(w->fake, &w->options, note_event, w, &w->pool) < 0)
         return -1;
     return w->body(w);
 }
@@ -50,11 +44,7 @@ static int run_body(void *arg)
 static void play(world *w, int (*body)(world *w))
 {
     w->body = body;
-    if (!w->fake)
-        assert_int_equal(weir_fake_open(&w->fake), 0);
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(weir_fake_counted(w->fake).open, 0);
-    weir_fake_close(w->fake);
+    play_on_fake(&w->fake, run_body, w);
 }
 
 /* ---- Takes given up ---- */

@@ -1,8 +1,7 @@
 /* pool_hooks.c: what a program may say of each connection, and what it is shown. */
 #include <stdio.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/fake_pool.h"
 
 /* One test's pool. Tasks expect; the main stack asserts. */
 typedef struct world {
@@ -61,13 +60,8 @@ static void before_close(void *arg, const weir_session *session, weir_retire_rea
 static int run_body(void *arg)
 {
     world *w = arg;
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.on_event = note_event;
-    w->options.on_event_arg = w;
     w->options.hooks = (weir_hooks){w, on_connect, before_acquire, after_release, before_close};
-    w->options.seed = 1;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
+    if (open_on_fake(w->fake, &w->options, note_event, w, &w->pool) < 0)
         return -1;
     w->body(w);
     weir_pool_stats_read(w->pool, &w->stats);
@@ -77,11 +71,7 @@ static int run_body(void *arg)
 static void play(world *w, int (*body)(world *w))
 {
     w->body = body;
-    if (!w->fake)
-        assert_int_equal(weir_fake_open(&w->fake), 0);
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(weir_fake_counted(w->fake).open, 0);
-    weir_fake_close(w->fake);
+    play_on_fake(&w->fake, run_body, w);
     assert_int_equal(w->stats.granted, w->stats.released);
     assert_int_equal(w->closes, w->stats.opened); /* each that was open, once */
 }

@@ -1,8 +1,7 @@
 /* pool_leak.c: leases held for too long: told of, and taken from their holders. */
 #include <stdio.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/fake_pool.h"
 
 /* One test's pool. Tasks expect; the main stack asserts. */
 typedef struct world {
@@ -37,13 +36,8 @@ static void note_event(void *arg, const weir_event *event)
 static int run_body(void *arg)
 {
     world *w = arg;
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.on_event = note_event;
-    w->options.on_event_arg = w;
     w->options.leak_after_ns = WEIR_MS(100);
-    w->options.seed = 1;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
+    if (open_on_fake(w->fake, &w->options, note_event, w, &w->pool) < 0)
         return -1;
     w->body(w);
     weir_pool_stats_read(w->pool, &w->stats);
@@ -53,11 +47,7 @@ static int run_body(void *arg)
 static void play(world *w, int (*body)(world *w))
 {
     w->body = body;
-    if (!w->fake)
-        assert_int_equal(weir_fake_open(&w->fake), 0);
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(weir_fake_counted(w->fake).open, 0);
-    weir_fake_close(w->fake);
+    play_on_fake(&w->fake, run_body, w);
     assert_int_equal(w->stats.granted, w->stats.released);
     assert_int_equal(w->stats.leaked_out, 0);
     assert_int_equal(w->events[WEIR_LEASE_LEAKED], w->stats.leaked);
@@ -307,9 +297,7 @@ static void a_pool_stays_until_a_reclaimed_lease_has_come_back(void **state)
 {
     world w = {.options = {.max = 1, .reclaim_leaked = true}, .calls = -1};
     w.body = close_under_it;
-    assert_int_equal(weir_fake_open(&w.fake), 0);
-    assert_int_equal(run_virtually(run_body, &w), 0);
-    weir_fake_close(w.fake);
+    play_on_fake(&w.fake, run_body, &w);
     assert_int_equal(w.calls, 0);
     assert_int_equal(w.events[WEIR_LEASE_RELEASED], 1);
     assert_int_equal(w.events[WEIR_POOL_CLOSED], 1);
