@@ -1,26 +1,14 @@
 /* fake.c: a server made of a script, for tests of code that uses a pool. */
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <utlist.h>
 
-#include "../driver.h"
+#include "fake.h"
 
-#define ACTS (WEIR_FAKE_CANCEL + 1)
-
-/* A scripted answer with its own copies of all strings. */
-typedef struct script {
-    struct script *prev, *next;
-    char *sql; /* NULL: any; only for queries */
-    uint32_t left;
-    bool for_ever;
-    weir_fake_step step;
-} script;
-
-typedef struct session {
+struct session {
     struct session *prev, *next;
     weir_connection *connection;
     weir_timer timer;
@@ -34,259 +22,7 @@ typedef struct session {
     uint32_t told; /* rows of the step that a stream has been given */
     bool begun;    /* it has been given a batch */
     bool settling;
-} session;
-
-struct weir_fake {
-    pthread_mutex_t lock; /* lanes share the script */
-    script *acts[ACTS];
-    script *answers;
-    script *used; /* spent scripts: steps under way still point into them */
-    session *sessions;
-    int next_pid;
-    weir_fake_counts counts;
 };
-
-typedef struct fake_result {
-    weir_result base;
-    uint32_t columns, rows;
-    uint64_t affected;
-    uint32_t *types;
-    char **texts; /* columns names, then rows × columns values */
-} fake_result;
-
-/* ---- Results ---- */
-
-static const fake_result *of(const weir_result *r)
-{
-    return (const fake_result *)r;
-}
-
-static uint32_t result_rows(const weir_result *r)
-{
-    return of(r)->rows;
-}
-
-static uint32_t result_columns(const weir_result *r)
-{
-    return of(r)->columns;
-}
-
-static const char *result_name(const weir_result *r, uint32_t column)
-{
-    return of(r)->texts[column];
-}
-
-static uint32_t result_type(const weir_result *r, uint32_t column)
-{
-    return of(r)->types[column];
-}
-
-static const char *cell(const weir_result *r, uint32_t row, uint32_t column)
-{
-    const fake_result *f = of(r);
-    assert(row < f->rows && column < f->columns);
-    return f->texts[f->columns * (row + 1) + column];
-}
-
-static bool result_is_null(const weir_result *r, uint32_t row, uint32_t column)
-{
-    return cell(r, row, column) == NULL;
-}
-
-static const char *result_value(const weir_result *r, uint32_t row, uint32_t column)
-{
-    const char *text = cell(r, row, column);
-    return text ? text : "";
-}
-
-static size_t result_length(const weir_result *r, uint32_t row, uint32_t column)
-{
-    return strlen(result_value(r, row, column));
-}
-
-static uint64_t result_affected(const weir_result *r)
-{
-    return of(r)->affected;
-}
-
-static uint32_t no_parameters(const weir_result *r)
-{
-    return 0;
-}
-
-static uint32_t no_parameter_type(const weir_result *r, uint32_t parameter)
-{
-    return 0;
-}
-
-static void result_free(weir_result *r)
-{
-    fake_result *f = (fake_result *)r;
-    size_t texts = (size_t)f->columns * (f->rows + 1);
-    for (size_t i = 0; f->texts && i < texts; i++)
-        free(f->texts[i]);
-    free(f->texts);
-    free(f->types);
-    free(f);
-}
-
-static const result_class fake_result_class = {
-    .rows = result_rows,
-    .columns = result_columns,
-    .name = result_name,
-    .type = result_type,
-    .is_null = result_is_null,
-    .value = result_value,
-    .length = result_length,
-    .affected = result_affected,
-    .parameters = no_parameters,
-    .parameter_type = no_parameter_type,
-    .free = result_free,
-};
-
-#define TEXT_OID 25u
-
-static bool fill(fake_result *f, const weir_fake_step *step)
-{
-    for (uint32_t c = 0; c < f->columns; c++) {
-        f->types[c] = step->types ? step->types[c] : TEXT_OID;
-        f->texts[c] = strdup(step->names && step->names[c] ? step->names[c] : "?column?");
-        if (!f->texts[c])
-            return false;
-    }
-    for (size_t i = 0; i < (size_t)f->columns * f->rows; i++) {
-        const char *value = step->values ? step->values[i] : NULL;
-        if (value && !(f->texts[f->columns + i] = strdup(value)))
-            return false;
-    }
-    return true;
-}
-
-static weir_result *result_new(const weir_fake_step *step, bool with_rows)
-{
-    fake_result *f = calloc(1, sizeof *f);
-    if (!f)
-        return NULL;
-    f->base.class = &fake_result_class;
-    f->columns = step->columns;
-    f->rows = with_rows ? step->rows : 0;
-    f->affected = step->affected ? step->affected : f->rows;
-    f->types = calloc(f->columns + 1, sizeof *f->types);
-    f->texts = calloc((size_t)f->columns * (f->rows + 1) + 1, sizeof *f->texts);
-    if (!f->types || !f->texts || !fill(f, step)) {
-        result_free(&f->base);
-        return NULL;
-    }
-    return &f->base;
-}
-
-/* ---- Scripts ---- */
-
-static void free_texts(const char *const *texts, size_t count)
-{
-    for (size_t i = 0; texts && i < count; i++)
-        free((char *)texts[i]);
-    free((void *)texts);
-}
-
-static void script_free(script *s)
-{
-    free_texts(s->step.names, s->step.columns);
-    free_texts(s->step.values, (size_t)s->step.columns * s->step.rows);
-    free((void *)s->step.types);
-    free(s->sql);
-    free(s);
-}
-
-static bool copy_texts(const char *const *from, size_t count, const char *const **to)
-{
-    *to = NULL;
-    if (!from)
-        return true;
-    char **copy = calloc(count + 1, sizeof *copy);
-    *to = (const char *const *)copy;
-    for (size_t i = 0; copy && i < count; i++)
-        if (from[i] && !(copy[i] = strdup(from[i])))
-            return false;
-    return copy != NULL;
-}
-
-static script *script_new(const char *sql, uint32_t times, const weir_fake_step *step)
-{
-    script *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    s->left = times;
-    s->for_ever = times == 0;
-    s->step = *step;
-    s->step.types = NULL;
-    bool named = copy_texts(step->names, step->columns, &s->step.names);
-    bool valued = copy_texts(step->values, (size_t)step->columns * step->rows, &s->step.values);
-    bool ok = named && valued && (!sql || (s->sql = strdup(sql)));
-    if (ok && step->types) {
-        uint32_t *types = calloc(step->columns + 1, sizeof *types);
-        if (types)
-            memcpy(types, step->types, step->columns * sizeof *types);
-        s->step.types = types;
-        ok = types != NULL;
-    }
-    if (ok)
-        return s;
-    script_free(s);
-    return NULL;
-}
-
-/* The step that applies now; one that is used up is kept, because the step points into it. */
-static weir_fake_step next_step(weir_fake *fake, script **scripts, const char *sql)
-{
-    weir_fake_step step = {.outcome = WEIR_FAKE_OK};
-    script *s;
-    pthread_mutex_lock(&fake->lock);
-    DL_FOREACH (*scripts, s) {
-        if (s->sql && (!sql || strcmp(s->sql, sql) != 0))
-            continue;
-        step = s->step;
-        if (!s->for_ever && --s->left == 0) {
-            DL_DELETE(*scripts, s);
-            DL_APPEND(fake->used, s);
-        }
-        break;
-    }
-    pthread_mutex_unlock(&fake->lock);
-    return step;
-}
-
-int weir_fake_script(weir_fake *fake, weir_fake_act act, uint32_t times, const weir_fake_step *step)
-{
-    script *s = script_new(NULL, times, step);
-    if (!s)
-        return WEIR_ENOMEM;
-    pthread_mutex_lock(&fake->lock);
-    script *standing = fake->acts[act] ? fake->acts[act]->prev : NULL;
-    if (standing && standing->for_ever) { /* the default stays last, and a new one replaces it */
-        DL_DELETE(fake->acts[act], standing);
-        DL_APPEND(fake->acts[act], s);
-        if (s->for_ever)
-            DL_APPEND(fake->used, standing);
-        else
-            DL_APPEND(fake->acts[act], standing);
-    } else {
-        DL_APPEND(fake->acts[act], s);
-    }
-    pthread_mutex_unlock(&fake->lock);
-    return 0;
-}
-
-int weir_fake_answer(weir_fake *fake, const char *sql, uint32_t times, const weir_fake_step *step)
-{
-    script *s = script_new(sql, times, step);
-    if (!s)
-        return WEIR_ENOMEM;
-    pthread_mutex_lock(&fake->lock);
-    DL_APPEND(fake->answers, s);
-    pthread_mutex_unlock(&fake->lock);
-    return 0;
-}
 
 int weir_fake_open(weir_fake **opened)
 {
@@ -299,22 +35,12 @@ int weir_fake_open(weir_fake **opened)
     return 0;
 }
 
-static void scripts_free(script *scripts)
-{
-    script *s, *next;
-    DL_FOREACH_SAFE (scripts, s, next)
-        script_free(s);
-}
-
 void weir_fake_close(weir_fake *fake)
 {
     if (!fake)
         return;
     assert(!fake->sessions);
-    for (int i = 0; i < ACTS; i++)
-        scripts_free(fake->acts[i]);
-    scripts_free(fake->answers);
-    scripts_free(fake->used);
+    fake_scripts_free(fake);
     pthread_mutex_destroy(&fake->lock);
     free(fake);
 }
@@ -427,7 +153,7 @@ static void fake_dial(weir_connection *c)
     if (++fake->counts.open > fake->counts.open_most)
         fake->counts.open_most = fake->counts.open;
     pthread_mutex_unlock(&fake->lock);
-    weir_fake_step step = next_step(fake, &fake->acts[WEIR_FAKE_DIAL], NULL);
+    weir_fake_step step = fake_next_step(fake, &fake->acts[WEIR_FAKE_DIAL], NULL);
     take_effect(s, &step, dial_due, false);
 }
 
@@ -463,7 +189,7 @@ static weir_result *next_batch(session *s, bool *last)
         part.values += (size_t)s->told * part.columns;
     s->told += part.rows;
     *last = s->told == s->step.rows;
-    return result_new(&part, true);
+    return fake_result_new(&part, true);
 }
 
 /* True when that was all there is to do by now. */
@@ -508,7 +234,7 @@ static void query_due(session *s)
         operation_finish(c, 0, NULL);
     } else {
         bool with_rows = !c->operation || c->operation->kind == OPERATION_QUERY;
-        weir_result *result = result_new(&s->step, with_rows);
+        weir_result *result = fake_result_new(&s->step, with_rows);
         operation_finish(c, result ? 0 : WEIR_ENOMEM, result);
     }
 }
@@ -544,7 +270,7 @@ static void fake_run(weir_connection *c, weir_operation *operation)
     s->running = true;
     s->begun = false;
     s->told = 0;
-    weir_fake_step step = next_step(fake, &fake->answers, operation->statement->sql);
+    weir_fake_step step = fake_next_step(fake, &fake->answers, operation->statement->sql);
     bool hangs_later = operation->kind == OPERATION_STREAM && step.rows > 0;
     take_effect(s, &step, query_due, hangs_later);
 }
@@ -576,7 +302,7 @@ static void act(weir_connection *c, weir_fake_act what, uint64_t *counter)
 {
     weir_fake *fake = fake_of(c);
     count(fake, counter);
-    weir_fake_step step = next_step(fake, &fake->acts[what], NULL);
+    weir_fake_step step = fake_next_step(fake, &fake->acts[what], NULL);
     take_effect(session_of(c), &step, settled, false);
 }
 
@@ -607,7 +333,7 @@ static void fake_cancel(weir_connection *c)
     weir_timer_stop(&s->timer);
     weir_fake *fake = fake_of(c);
     count(fake, &fake->counts.cancels);
-    weir_fake_step step = next_step(fake, &fake->acts[WEIR_FAKE_CANCEL], NULL);
+    weir_fake_step step = fake_next_step(fake, &fake->acts[WEIR_FAKE_CANCEL], NULL);
     take_effect(s, &step, stopped, false);
 }
 
