@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ void serve_ready(const char *const *flags)
 static struct asker {
     pthread_t thread;
     bool running;
+    atomic_bool done;
     char path[64];
     http_reply reply;
 } askers[ASKERS];
@@ -51,6 +53,7 @@ static void *ask(void *arg)
     http_client *own = http_open(weir_port(weir));
     a->reply = http_get(own, a->path);
     http_close(own);
+    atomic_store(&a->done, true);
     return NULL;
 }
 
@@ -58,8 +61,14 @@ void ask_beside(int index, const char *path)
 {
     struct asker *a = &askers[index];
     snprintf(a->path, sizeof a->path, "%s", path);
+    atomic_store(&a->done, false);
     assert_int_equal(pthread_create(&a->thread, NULL, ask, a), 0);
     a->running = true;
+}
+
+bool is_answered(int index)
+{
+    return atomic_load(&askers[index].done);
 }
 
 http_reply answer_of(int index)

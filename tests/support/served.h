@@ -77,6 +77,8 @@ long pool(const char *name);
 enum { ASKERS = 4 };
 
 void ask_beside(int index, const char *path);
+/* Whether it has its answer by now. */
+bool is_answered(int index);
 /* Waits for its answer; the status. */
 int answered(int index);
 /* The same, with the answer: http_reply_free it. */
