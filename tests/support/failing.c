@@ -41,6 +41,11 @@ void failing_disarm(void)
     atomic_store(&failing, false);
 }
 
+bool failing_fired(void)
+{
+    return atomic_load(&record->fired) > 0;
+}
+
 static failing_site *site_of(failing_kind kind, const char *name, const void *key)
 {
     for (failing_site *site = record->sites;; site++) {

@@ -58,6 +58,9 @@ void failing_arm(failing_record *record, failing_kind kind, const void *key, uns
 /* No call fails any more; what is given back is still counted. */
 void failing_disarm(void);
 
+/* Whether a call has been made to fail since failing_arm. */
+bool failing_fired(void);
+
 /* Counts one call: whether it is to fail. `key` tells it from others, and is the same in every run:
  * its name, or who calls. */
 bool failing_call(failing_kind kind, const char *name, const void *key);
