@@ -1,5 +1,6 @@
 /* adhoc.c: tests of SQL that comes with a request. */
 #include "../support/items.h"
+#include "../support/results.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,16 +36,6 @@ static http_reply send_with(const char *authorization, const char *body)
 static http_reply sql(const char *body)
 {
     return send_with("Authorization: Bearer " TOKEN, body);
-}
-
-static json_t *result(const http_reply *r, size_t index)
-{
-    return json_array_get(json_object_get(r->json, "results"), index);
-}
-
-static int status_at(const http_reply *r, size_t index)
-{
-    return (int)json_integer_value(json_object_get(result(r, index), "status"));
 }
 
 static json_t *cell(const http_reply *r, const char *column)
@@ -252,9 +243,7 @@ static void a_client_that_goes_away_cancels_its_sql(void **state)
 
 static void what_is_malformed_is_refused_by_name(void **state)
 {
-    static const struct {
-        const char *body, *code, *parameter, *says;
-    } cases[] = {
+    static const malformed cases[] = {
         {"[]", "bad_parameter", "", "must be an object"},
         {"null", "bad_request", "", "not a JSON object"},
         {"{\"sql\":\"select 1\"", "bad_request", "", "line 1"},
@@ -291,14 +280,7 @@ static void what_is_malformed_is_refused_by_name(void **state)
         {"{\"queries\":[{\"sql\":\"select 1\"},{\"sql\":\";\"}]}", "bad_parameter", "queries.1.sql",
          "no SQL"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        http_reply r = sql(cases[i].body);
-        assert_problem(&r, 400, cases[i].code);
-        if (strcmp(text(&r, "parameter"), cases[i].parameter) != 0 ||
-            !strstr(text(&r, "detail"), cases[i].says))
-            fail_msg("%s: %s", cases[i].body, r.body);
-        http_reply_free(&r);
-    }
+    assert_malformed(cases, sizeof cases / sizeof *cases, sql);
     http_reply r = sql("{\"sql\":\"select 1\",\"pool\":\"nowhere\"}");
     assert_problem(&r, 404, "not_found");
     assert_string_equal(text(&r, "parameter"), "pool");
@@ -307,31 +289,18 @@ static void what_is_malformed_is_refused_by_name(void **state)
 
 static void what_is_too_much_is_refused(void **state)
 {
-    static const struct {
-        const char *head, *piece;
-        int times;
-        const char *tail;
-        int status;
-        const char *code;
-    } cases[] = {
-        {"{\"queries\":[{\"sql\":\"select 1\"}", ",{\"sql\":\"select 1\"}", 19, "]}", 200, ""},
+    static const bulky cases[] = {
+        {"{\"queries\":[{\"sql\":\"select 1\"}", ",{\"sql\":\"select 1\"}", 19, "]}", 200, "", ""},
         {"{\"queries\":[{\"sql\":\"select 1\"}", ",{\"sql\":\"select 1\"}", 20, "]}", 400,
-         "bad_parameter"},
-        {"{\"sql\":\"select 1", " ", 70000, "\"}", 413, "body_too_large"},
-        {"{\"sql\":\"select ", "(", 30000, "\"}", 400, "42601"},
-        {"{\"sql\":", "[", 10000, "", 400, "bad_request"},
-        {"{\"sql\":\"select :j::jsonb\",\"params\":{\"j\":", "[", 3000, "", 400, "bad_request"},
-        {"{\"sql\":\"select :a", ", :a", 5000, "\",\"params\":{\"a\":1}}", 400, "54011"},
-        {"{\"sql\":\"select :", "long", 5000, "\"}", 400, "bad_parameter"},
+         "bad_parameter", ""},
+        {"{\"sql\":\"select 1", " ", 70000, "\"}", 413, "body_too_large", ""},
+        {"{\"sql\":\"select ", "(", 30000, "\"}", 400, "42601", ""},
+        {"{\"sql\":", "[", 10000, "", 400, "bad_request", ""},
+        {"{\"sql\":\"select :j::jsonb\",\"params\":{\"j\":", "[", 3000, "", 400, "bad_request", ""},
+        {"{\"sql\":\"select :a", ", :a", 5000, "\",\"params\":{\"a\":1}}", 400, "54011", ""},
+        {"{\"sql\":\"select :", "long", 5000, "\"}", 400, "bad_parameter", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *body = repeated(cases[i].head, cases[i].piece, cases[i].times, cases[i].tail);
-        http_reply r = sql(body);
-        if (r.status != cases[i].status || strcmp(text(&r, "code"), cases[i].code) != 0)
-            fail_msg("%zu: %d %.300s", i, r.status, r.body);
-        http_reply_free(&r);
-        free(body);
-    }
+    assert_bulky(cases, sizeof cases / sizeof *cases, sql);
 }
 
 static void deeply_nested_json_is_a_value_like_any_other(void **state)

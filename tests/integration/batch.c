@@ -1,5 +1,6 @@
 /* batch.c: tests of several queries in one request, each on a lease of its own. */
 #include "../support/items.h"
+#include "../support/results.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,29 +9,6 @@
 static http_reply batch(const char *body)
 {
     return http_send(client, "POST", "/batch", body, NULL);
-}
-
-/* A part's result. */
-static json_t *result(const http_reply *r, size_t index)
-{
-    return json_array_get(json_object_get(r->json, "results"), index);
-}
-
-static int status_at(const http_reply *r, size_t index)
-{
-    return (int)json_integer_value(json_object_get(result(r, index), "status"));
-}
-
-static const char *problem_at(const http_reply *r, size_t index, const char *name)
-{
-    const char *value =
-        json_string_value(json_object_get(json_object_get(result(r, index), "problem"), name));
-    return value ? value : "";
-}
-
-static long number(const http_reply *r, const char *name)
-{
-    return (long)json_integer_value(json_object_get(r->json, name));
 }
 
 static int start(void **state)
@@ -226,9 +204,7 @@ static void a_batch_that_cannot_be_served_says_so_for_each_query(void **state)
 
 static void what_is_malformed_is_refused_by_name(void **state)
 {
-    static const struct {
-        const char *body, *code, *parameter, *says;
-    } cases[] = {
+    static const malformed cases[] = {
         {"{\"query\":\"ping\"}", "bad_parameter", "", "must be an array"},
         {"\"ping\"", "bad_request", "", "not a JSON array"},
         {"17", "bad_request", "", "not a JSON array"},
@@ -258,14 +234,7 @@ static void what_is_malformed_is_refused_by_name(void **state)
         {"[{\"query\":\"pi\\ud800\"}]", "bad_request", "", "line 1"},
         {"[{\"query\":\"echo\",\"params\":{\"a\":1e999}}]", "bad_request", "", "too large"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        http_reply r = batch(cases[i].body);
-        assert_problem(&r, 400, cases[i].code);
-        if (strcmp(text(&r, "parameter"), cases[i].parameter) != 0 ||
-            !strstr(text(&r, "detail"), cases[i].says))
-            fail_msg("%s: %s", cases[i].body, r.body);
-        http_reply_free(&r);
-    }
+    assert_malformed(cases, sizeof cases / sizeof *cases, batch);
     static const struct {
         const char *path, *parameter;
     } paths[] = {
@@ -280,13 +249,7 @@ static void what_is_malformed_is_refused_by_name(void **state)
 
 static void what_is_too_much_is_refused(void **state)
 {
-    static const struct {
-        const char *head, *piece;
-        int times;
-        const char *tail;
-        int status;
-        const char *code, *says;
-    } cases[] = {
+    static const bulky cases[] = {
         {"[{\"query\":\"ping\"}", ",{\"query\":\"ping\"}", 20, "]", 400, "bad_parameter",
          "names 21 queries and may name 20"},
         {"[{\"query\":\"", "long", 10000, "\"}]", 200, "", ""},
@@ -296,15 +259,7 @@ static void what_is_too_much_is_refused(void **state)
         {"[{\"query\":\"ping\",\"", "param", 10000, "\":1}]", 400, "bad_parameter",
          "means nothing"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *body = repeated(cases[i].head, cases[i].piece, cases[i].times, cases[i].tail);
-        http_reply r = batch(body);
-        assert_status(&r, cases[i].status);
-        assert_string_equal(text(&r, "code"), cases[i].code);
-        assert_non_null(strstr(text(&r, "detail"), cases[i].says));
-        http_reply_free(&r);
-        free(body);
-    }
+    assert_bulky(cases, sizeof cases / sizeof *cases, batch);
 }
 
 static void what_is_not_sent_as_json_is_refused(void **state)

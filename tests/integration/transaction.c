@@ -1,5 +1,6 @@
 /* transaction.c: tests of several queries in one transaction. */
 #include "../support/items.h"
+#include "../support/results.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,19 +49,9 @@ static http_reply transaction(const char *body)
     return http_send(client, "POST", "/tx", body, NULL);
 }
 
-static json_t *result(const http_reply *r, size_t index)
-{
-    return json_array_get(json_object_get(r->json, "results"), index);
-}
-
 static json_t *in_row(const http_reply *r, size_t index, const char *name)
 {
     return json_object_get(json_object_get(result(r, index), "row"), name);
-}
-
-static long number(const http_reply *r, const char *name)
-{
-    return (long)json_integer_value(json_object_get(r->json, name));
 }
 
 /* ---- What it does ---- */
@@ -289,9 +280,7 @@ static void a_transaction_has_a_limit_of_time(void **state)
 
 static void what_is_malformed_is_refused_by_name(void **state)
 {
-    static const struct {
-        const char *body, *code, *parameter, *says;
-    } cases[] = {
+    static const malformed cases[] = {
         {"[" PING "]", "bad_parameter", "", "must be an object"},
         {"7", "bad_request", "", "not a JSON object"},
         {"{\"queries\":[" PING "]", "bad_request", "", "line 1"},
@@ -345,14 +334,7 @@ static void what_is_malformed_is_refused_by_name(void **state)
         {REF("\"1.rows.0.a\""), "bad_parameter", "a", "not an earlier one"},
         {REF("\"7.rows.0.a\""), "bad_parameter", "a", "not an earlier one"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        http_reply r = transaction(cases[i].body);
-        assert_problem(&r, 400, cases[i].code);
-        if (strcmp(text(&r, "parameter"), cases[i].parameter) != 0 ||
-            !strstr(text(&r, "detail"), cases[i].says))
-            fail_msg("%s: %s", cases[i].body, r.body);
-        http_reply_free(&r);
-    }
+    assert_malformed(cases, sizeof cases / sizeof *cases, transaction);
     http_reply r = transaction("{\"queries\":[" PING ",{\"query\":\"nope\"}]}");
     assert_problem(&r, 404, "query_not_found");
     assert_string_equal(text(&r, "parameter"), "queries.1.query");
@@ -365,31 +347,18 @@ static void what_is_malformed_is_refused_by_name(void **state)
 
 static void what_is_too_much_is_refused(void **state)
 {
-    static const struct {
-        const char *head, *piece;
-        int times;
-        const char *tail;
-        int status;
-        const char *code;
-    } cases[] = {
-        {"{\"queries\":[" PING, "," PING, 19, "]}", 200, ""},
-        {"{\"queries\":[" PING, "," PING, 20, "]}", 400, "bad_parameter"},
-        {"{\"queries\":[", " ", 70000, PING "]}", 413, "body_too_large"},
-        {"{\"queries\":", "[", 10000, "", 400, "bad_request"},
-        {"{\"queries\":", "{\"a\":", 10000, "", 400, "bad_request"},
-        {"{\"queries\":[{\"query\":\"", "long", 10000, "\"}]}", 404, "query_not_found"},
+    static const bulky cases[] = {
+        {"{\"queries\":[" PING, "," PING, 19, "]}", 200, "", ""},
+        {"{\"queries\":[" PING, "," PING, 20, "]}", 400, "bad_parameter", ""},
+        {"{\"queries\":[", " ", 70000, PING "]}", 413, "body_too_large", ""},
+        {"{\"queries\":", "[", 10000, "", 400, "bad_request", ""},
+        {"{\"queries\":", "{\"a\":", 10000, "", 400, "bad_request", ""},
+        {"{\"queries\":[{\"query\":\"", "long", 10000, "\"}]}", 404, "query_not_found", ""},
         {"{\"queries\":[" PING ",{\"query\":\"echo\",\"params\":{\"a\":{\"$ref\":\"0.rows.0.",
-         "long", 10000, "\"}}}]}", 400, "bad_parameter"},
-        {"{\"", "queries", 9000, "\":1}", 400, "bad_parameter"},
+         "long", 10000, "\"}}}]}", 400, "bad_parameter", ""},
+        {"{\"", "queries", 9000, "\":1}", 400, "bad_parameter", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *body = repeated(cases[i].head, cases[i].piece, cases[i].times, cases[i].tail);
-        http_reply r = transaction(body);
-        assert_status(&r, cases[i].status);
-        assert_string_equal(text(&r, "code"), cases[i].code);
-        http_reply_free(&r);
-        free(body);
-    }
+    assert_bulky(cases, sizeof cases / sizeof *cases, transaction);
 }
 
 static void what_only_looks_like_a_reference_is_a_value(void **state)
