@@ -2,12 +2,12 @@
 #include "openapi.h"
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bind_text.h"
 #include "buffer.h"
+#include "openapi_parts.h"
 #include "openapi_schema.h"
 #include "problem.h"
 #include "router.h"
@@ -16,140 +16,6 @@
 static const char base_text[] =
 #include "openapi.json.inc"
     ;
-
-/* Once memory has run out for any part, `failed` stays set, and there will be no document. */
-typedef struct builder {
-    json_t *document, *paths, *schemas, *responses;
-    json_t *templates; /* of paths with {} for each {param}: as the document spells them */
-    bool failed;
-} builder;
-
-static void set(builder *b, json_t *object, const char *name, json_t *value)
-{
-    if (json_object_set_new(object, name, value) < 0)
-        b->failed = true;
-}
-
-static void append(builder *b, json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, value) < 0)
-        b->failed = true;
-}
-
-/* The member, an empty object if it was not there. */
-static json_t *object_in(builder *b, json_t *object, const char *name)
-{
-    if (!json_object_get(object, name))
-        set(b, object, name, json_object());
-    return json_object_get(object, name);
-}
-
-static json_t *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static json_t *text(const char *format, ...)
-{
-    va_list values;
-
-    va_start(values, format);
-    json_t *made = json_vsprintf(format, values);
-    va_end(values);
-    return made;
-}
-
-static json_t *reference(const char *kind, const char *name)
-{
-    return json_pack("{s:o}", "$ref", text("#/components/%s/%s", kind, name));
-}
-
-/* ---- Problems ---- */
-
-static const problem_kind query_problems[] = {
-    PROBLEM_BAD_REQUEST,   PROBLEM_BAD_PARAMETER, PROBLEM_BAD_VALUE,     PROBLEM_FORBIDDEN,
-    PROBLEM_NO_ROW,        PROBLEM_READ_ONLY,     PROBLEM_CONFLICT,      PROBLEM_CONTENDED,
-    PROBLEM_TOO_LARGE,     PROBLEM_MEDIA_TYPE,    PROBLEM_INTERNAL,      PROBLEM_STARTING,
-    PROBLEM_DRAINING,      PROBLEM_OVERLOADED,    PROBLEM_POOL_TIMEOUT,  PROBLEM_QUEUE_FULL,
-    PROBLEM_SHED,          PROBLEM_DEADLOCK,      PROBLEM_DATABASE_DOWN, PROBLEM_LOST,
-    PROBLEM_QUERY_TIMEOUT, PROBLEM_RECLAIMED,
-};
-#define QUERY_PROBLEMS (sizeof query_problems / sizeof *query_problems)
-
-static const problem_kind endpoint_problems[] = {
-    PROBLEM_BAD_REQUEST, PROBLEM_BAD_PARAMETER, PROBLEM_UNAUTHORIZED, PROBLEM_NO_TOKEN,
-    PROBLEM_NOT_FOUND,   PROBLEM_METHOD,        PROBLEM_RESUMED,      PROBLEM_MEDIA_TYPE,
-    PROBLEM_RELOAD,      PROBLEM_STARTING,      PROBLEM_DRAINING,     PROBLEM_OVERLOADED,
-    PROBLEM_NOT_AT_REST, PROBLEM_DATABASE_DOWN,
-};
-#define ENDPOINT_PROBLEMS (sizeof endpoint_problems / sizeof *endpoint_problems)
-
-/* What `name` is called among the responses: a status, of queries or of endpoints. */
-static void name_response(char name[32], const char *of, problem_kind kind)
-{
-    snprintf(name, 32, "%s_%d", of, problem_status(kind));
-}
-
-static void add_problem_headers(builder *b, json_t *response, int status)
-{
-    json_t *headers = object_in(b, response, "headers");
-
-    set(b, headers, "X-Request-Id", reference("headers", "X-Request-Id"));
-    if (status == 503)
-        set(b, headers, "Retry-After", reference("headers", "Retry-After"));
-    if (status == 405)
-        set(b, headers, "Allow", reference("headers", "Allow"));
-    if (status == 401)
-        set(b, headers, "WWW-Authenticate", reference("headers", "WWW-Authenticate"));
-}
-
-/* One response a status; each of its problems is a line of the description, and an example. */
-static json_t *problem_response(builder *b, const char *name)
-{
-    json_t *response = json_object_get(b->responses, name);
-    if (response)
-        return response;
-    set(b, b->responses, name,
-        json_pack("{s:s, s:{s:{s:o, s:{}}}}", "description", "", "content",
-                  "application/problem+json", "schema", reference("schemas", "Problem"),
-                  "examples"));
-    return json_object_get(b->responses, name);
-}
-
-static json_t *problem_example(problem_kind kind)
-{
-    const char *word = problem_word(kind);
-
-    return json_pack("{s:s, s:{s:o, s:s, s:i, s:s, s:b, s:s}}", "summary", problem_title(kind),
-                     "value", "type", text("/problems/%s", word), "title", problem_title(kind),
-                     "status", problem_status(kind), "code", word, "retryable",
-                     problem_status(kind) == 503, "request_id", "9ee797a8757ed80daeea7955dd9923a8");
-}
-
-static void add_problem(builder *b, const char *of, problem_kind kind)
-{
-    char name[32];
-
-    name_response(name, of, kind);
-    json_t *response = problem_response(b, name);
-    const char *before = json_string_value(json_object_get(response, "description"));
-    json_t *content =
-        json_object_get(json_object_get(response, "content"), "application/problem+json");
-    if (!before) {
-        b->failed = true;
-        return;
-    }
-    set(b, json_object_get(content, "examples"), problem_word(kind), problem_example(kind));
-    set(b, response, "description",
-        text("%s%s`%s`: %s. %s", before, *before ? "\n\n" : "", problem_word(kind),
-             problem_title(kind), problem_meaning(kind)));
-    add_problem_headers(b, response, problem_status(kind));
-}
-
-static void add_problems(builder *b)
-{
-    for (size_t i = 0; i < QUERY_PROBLEMS; i++)
-        add_problem(b, "query", query_problems[i]);
-    for (size_t i = 0; i < ENDPOINT_PROBLEMS; i++)
-        add_problem(b, "endpoint", endpoint_problems[i]);
-}
 
 /* ---- One operation: a query at one of its paths, by one method ---- */
 
@@ -277,111 +143,20 @@ static void add_body(builder *b, const operation *op, json_t *described)
                   required, "additionalProperties", false, "example", example));
 }
 
-/* ---- What a query answers with ---- */
-
-static json_t *row_schema(builder *b, const query *q)
-{
-    json_t *columns = json_object(), *required = json_array();
-
-    for (uint32_t i = 0; i < q->column_count; i++) {
-        if (!json_object_get(columns, q->columns[i].name))
-            append(b, required, json_string(q->columns[i].name));
-        set(b, columns, q->columns[i].name, schema_of(q->columns[i].shape, SCHEMA_COLUMN));
-    }
-    return json_pack("{s:s, s:o, s:o}", "type", "object", "properties", columns, "required",
-                     required);
-}
-
-static json_t *row_example(builder *b, const query *q)
-{
-    json_t *row = json_object();
-
-    for (uint32_t i = 0; i < q->column_count; i++) {
-        json_t *value = schema_example(q->columns[i].shape, SCHEMA_COLUMN);
-        set(b, row, q->columns[i].name, value ? value : json_null());
-    }
-    return row;
-}
-
-static json_t *pool_example(builder *b)
-{
-    json_t *pool = json_object_get(b->schemas, "Pool");
-    return json_incref(json_object_get(pool, "example"));
-}
-
-static json_t *answer_schema(builder *b, const query *q)
-{
-    json_t *pool = reference("schemas", "Pool");
-
-    switch (q->returns) {
-    case RETURNS_ROWS:
-        return json_pack("{s:s, s:[sss], s:{s:{s:s, s:o}, s:{s:s}, s:o}}", "type", "object",
-                         "required", "rows", "count", "pool", "properties", "rows", "type", "array",
-                         "items", row_schema(b, q), "count", "type", "integer", "pool", pool);
-    case RETURNS_ROW:
-        return json_pack("{s:s, s:[ss], s:{s:o, s:o}}", "type", "object", "required", "row", "pool",
-                         "properties", "row", row_schema(b, q), "pool", pool);
-    case RETURNS_COUNT: break;
-    }
-    return json_pack("{s:s, s:[ss], s:{s:{s:s, s:s}, s:o}}", "type", "object", "required", "count",
-                     "pool", "properties", "count", "type", "integer", "description",
-                     "Rows affected", "pool", pool);
-}
-
-static json_t *answer_example(builder *b, const query *q)
-{
-    switch (q->returns) {
-    case RETURNS_ROWS:
-        return json_pack("{s:[o], s:i, s:o}", "rows", row_example(b, q), "count", 1, "pool",
-                         pool_example(b));
-    case RETURNS_ROW:
-        return json_pack("{s:o, s:o}", "row", row_example(b, q), "pool", pool_example(b));
-    case RETURNS_COUNT: break;
-    }
-    return json_pack("{s:i, s:o}", "count", 1, "pool", pool_example(b));
-}
-
-/* A query's name as a component's: there no slash may be, and in a query's name no dot is. */
-static void component_name(char *name, size_t size, const query *q)
-{
-    snprintf(name, size, "answer.%s", q->name);
-    for (char *at = name; *at; at++)
-        *at = *at == '/' ? '.' : *at;
-}
-
-static void add_answer(builder *b, const query *q)
-{
-    static const char *const headers_of_answers[] = {"Cache-Control", "ETag", "Server-Timing",
-                                                     "X-Request-Id"};
-    static const char *const words[] = {[RETURNS_ROWS] = "The rows and how many they are",
-                                        [RETURNS_ROW] = "The row",
-                                        [RETURNS_COUNT] = "How many rows were affected"};
-    char name[256];
-
-    component_name(name, sizeof name, q);
-    json_t *headers = json_object();
-    for (size_t i = 0; i < sizeof headers_of_answers / sizeof *headers_of_answers; i++)
-        set(b, headers, headers_of_answers[i], reference("headers", headers_of_answers[i]));
-    set(b, b->responses, name,
-        json_pack("{s:s, s:o, s:{s:{s:o, s:o}}}", "description", words[q->returns], "headers",
-                  headers, "content", "application/json", "schema", answer_schema(b, q), "example",
-                  answer_example(b, q)));
-}
-
 static void add_responses(builder *b, const operation *op, json_t *described)
 {
     char name[256];
     json_t *responses = json_object();
 
-    component_name(name, sizeof name, op->query);
+    openapi_name_answer(name, sizeof name, op->query);
     set(b, responses, "200", reference("responses", name));
     if (op->method == METHOD_GET)
         set(b, responses, "304",
             json_pack("{s:s}", "description", "The result is the one that If-None-Match names"));
-    for (size_t i = 0; i < QUERY_PROBLEMS; i++) {
-        if (!may_meet(op, query_problems[i]))
+    for (size_t i = 0; i < openapi_query_problem_count; i++) {
+        if (!may_meet(op, openapi_query_problems[i]))
             continue;
-        name_response(name, "query", query_problems[i]);
+        openapi_name_problem(name, "query", openapi_query_problems[i]);
         set(b, responses, name + strlen("query_"), reference("responses", name));
     }
     set(b, described, "responses", responses);
@@ -484,7 +259,7 @@ static const char *spelled(builder *b, const char *path)
 
 static void add_query(builder *b, const query *q)
 {
-    add_answer(b, q);
+    openapi_add_answer(b, q);
     if (q->routed)
         add_operation(b, &(operation){q, spelled(b, q->path), q->method, true});
     add_operation(b, &(operation){q, q->named_path, METHOD_GET, false});
@@ -523,7 +298,7 @@ static void build(builder *b, const query_set *queries, bool operators)
     b->responses = json_object_get(components, "responses");
     if (!operators)
         drop_operators(b);
-    add_problems(b);
+    openapi_add_problems(b);
     for (uint32_t i = 0; i < query_set_count(queries); i++)
         add_query(b, query_set_at(queries, i));
 }
