@@ -59,12 +59,8 @@ static bool bind_sql(part *p, weir_request *told)
 
     bound_free(&p->req->bound);
     r = bind_object(p->own, p->params, NULL, &p->req->bound, &fault);
-    if (r == WEIR_EINVAL)
-        weir_reply_problem(told, (problem){.kind = PROBLEM_BAD_PARAMETER,
-                                           .detail = fault.message,
-                                           .parameter = fault.parameter});
-    else if (r < 0)
-        weir_reply_error(told, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+    if (r < 0)
+        reply_unbound(told, r, &fault);
     return r == 0;
 }
 

@@ -23,12 +23,8 @@ static void bind_part(part *p, const char *name, const field *params)
     if (q->routed && q->method == METHOD_GET)
         req->statement = &q->read_only; /* as by its route */
     int r = bind_object(q, params->given ? &params->item : NULL, NULL, &req->bound, &fault);
-    if (r == WEIR_EINVAL)
-        weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
-                                          .detail = fault.message,
-                                          .parameter = fault.parameter});
-    else if (r < 0)
-        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+    if (r < 0)
+        reply_unbound(req, r, &fault);
 }
 
 static bool read_part(part *p, const json_item *item)

@@ -2,6 +2,7 @@
 #ifndef WEIR_REPLY_H
 #define WEIR_REPLY_H
 
+#include "bind.h"
 #include "problem.h"
 #include "request.h"
 
@@ -11,6 +12,9 @@ void weir_reply_result(weir_request *req, weir_result **result);
 
 /* The results of the request's parts, in order; with what the pool had to do with them all. */
 void reply_parts(weir_request *req, bool pool_told);
+
+/* Why values could not be bound: what bind_request and its like returned and found at fault. */
+void reply_unbound(weir_request *req, int error, const bind_fault *fault);
 
 /* Why weir_acquire gave no lease: with who holds the pool and when to try again. */
 void weir_reply_refused(weir_request *req, int error);

@@ -37,6 +37,16 @@ void weir_reply_error(weir_request *req, problem_kind kind, const char *format, 
     weir_reply_problem(req, (problem){.kind = kind, .detail = detail});
 }
 
+void reply_unbound(weir_request *req, int error, const bind_fault *fault)
+{
+    if (error == WEIR_EINVAL)
+        weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
+                                          .detail = fault->message,
+                                          .parameter = fault->parameter});
+    else
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+}
+
 /* Whole seconds until it is worth trying again: what the pool expects, at least one, and up to
  * twice that, so that those who were refused together do not come back together. */
 static uint32_t retry_after(weir_request *req)

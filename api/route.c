@@ -176,12 +176,8 @@ static void bind_and_start(weir_request *req, const route_match *match)
     req->trace = route_trace(&a);
     r = bind_request(req->query, match, a.pairs, a.count, req->body, req->body_length, &req->bound,
                      &fault);
-    if (r == WEIR_EINVAL)
-        weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_PARAMETER,
-                                          .detail = fault.message,
-                                          .parameter = fault.parameter});
-    else if (r < 0)
-        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+    if (r < 0)
+        reply_unbound(req, r, &fault);
     else
         start_query(req);
 }

@@ -119,12 +119,7 @@ static bool bind_step(part *p, const field *params)
 
     if (r == 0)
         return true;
-    if (r == WEIR_EINVAL)
-        weir_reply_problem(whole, (problem){.kind = PROBLEM_BAD_PARAMETER,
-                                            .detail = fault.message,
-                                            .parameter = fault.parameter});
-    else
-        weir_reply_error(whole, PROBLEM_OVERLOADED, "There was no memory for the parameters.");
+    reply_unbound(whole, r, &fault);
     tell_step(whole, p, NULL);
     return false;
 }
