@@ -288,7 +288,8 @@ static void a_pause_that_cannot_come_to_rest_names_the_holders(void **state)
     assert_int_equal(answered(0), 200);
 }
 
-static void a_pause_that_another_ends_says_so(void **state)
+/* The connection of an operator whose pause waits for a nap to end. */
+static int pause_under_a_nap(void)
 {
     ask_beside(0, "/nap?s=1");
     assert_true(BECOMES(naps() == 1, 5));
@@ -296,6 +297,12 @@ static void a_pause_that_another_ends_says_so(void **state)
     assert_true(raw_say(fd, "POST /pool/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN
                             "\r\nContent-Length: 0\r\n\r\n"));
     assert_true(BECOMES(is_paused(), 5));
+    return fd;
+}
+
+static void a_pause_that_another_ends_says_so(void **state)
+{
+    int fd = pause_under_a_nap();
     controls("/pool/resume", 200);
     char *heard = raw_hear(fd, "}\n", 1);
     assert_memory_equal(heard, "HTTP/1.1 409", 12);
@@ -307,12 +314,7 @@ static void a_pause_that_another_ends_says_so(void **state)
 
 static void an_operator_who_goes_away_leaves_the_pool_paused(void **state)
 {
-    ask_beside(0, "/nap?s=1");
-    assert_true(BECOMES(naps() == 1, 5));
-    int fd = raw_dial(weir_port(weir));
-    assert_true(raw_say(fd, "POST /pool/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN
-                            "\r\nContent-Length: 0\r\n\r\n"));
-    assert_true(BECOMES(is_paused(), 5));
+    int fd = pause_under_a_nap();
     raw_vanish(fd, true);
     assert_int_equal(answered(0), 200);
     assert_true(BECOMES(metric("http_server_active_requests") == 1, 5));

@@ -41,9 +41,9 @@ static void run_query(trial *t, weir_lease *lease)
         snprintf(t->answer, sizeof t->answer, "%s", weir_lease_error(lease)->message);
 }
 
-static int try(void *arg)
+/* Does `fn` with a lease from a pool of its own. */
+static int with_lease(void (*fn)(weir_lease *lease, void *arg), void *arg)
 {
-    trial *t = arg;
     weir_pool *pool = NULL;
     weir_pool_options options = {.conninfo = postgres_conninfo(server), .max = 1};
     int status = weir_pool_open(NULL, &options, &pool, NULL);
@@ -55,11 +55,22 @@ static int try(void *arg)
         status = weir_acquire(pool, NULL, &lease);
         expect(status == 0);
         if (status == 0)
-            t->described = query_set_describe(t->set, 0, lease, &t->fault);
-        if (status == 0 && t->described == 0 && t->body)
-            run_query(t, lease);
+            fn(lease, arg);
     }
     return weir_pool_close(pool);
+}
+
+static void try_on(weir_lease *lease, void *arg)
+{
+    trial *t = arg;
+    t->described = query_set_describe(t->set, 0, lease, &t->fault);
+    if (t->described == 0 && t->body)
+        run_query(t, lease);
+}
+
+static int try(void *arg)
+{
+    return with_lease(try_on, arg);
 }
 
 /* The text becomes q.sql of a folder of its own; t->set stays for the caller to free. */
@@ -310,8 +321,9 @@ static bool server_takes(weir_lease *lease, const char *type, const char *value)
     return status == 0 && weir_result_value(result, 0, 0)[0] == 't';
 }
 
-static void compare_on(weir_lease *lease, comparison *c)
+static void compare_on(weir_lease *lease, void *arg)
 {
+    comparison *c = arg;
     for (size_t t = 0; t < sizeof checked / sizeof *checked; t++) {
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             bool refused = value_problem(checked[t].oid, values[v]) != NULL;
@@ -326,20 +338,7 @@ static void compare_on(weir_lease *lease, comparison *c)
 
 static int compare(void *arg)
 {
-    weir_pool *pool = NULL;
-    weir_pool_options options = {.conninfo = postgres_conninfo(server), .max = 1};
-    int status = weir_pool_open(NULL, &options, &pool, NULL);
-    expect(status == 0);
-    if (status != 0)
-        return status;
-    {
-        weir_scoped_lease weir_lease *lease = NULL;
-        status = weir_acquire(pool, NULL, &lease);
-        expect(status == 0);
-        if (status == 0)
-            compare_on(lease, arg);
-    }
-    return weir_pool_close(pool);
+    return with_lease(compare_on, arg);
 }
 
 static void no_value_is_refused_that_the_server_takes(void **state)

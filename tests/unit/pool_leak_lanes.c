@@ -121,11 +121,9 @@ static uint64_t leaked(lanes *l)
     return stats.leaked;
 }
 
-/* The first lane gives its connection to a taker of the second, and is then too busy to let it go
- * before the lease has leaked. */
-static int release_and_block(void *arg)
+/* Takes the one connection, tells so, and gives it to the first who waits for it. */
+static void take_and_hand_on(lanes *l)
 {
-    lanes *l = arg;
     weir_lease *lease = NULL;
     weir_pool_gauge gauge = {0};
     if (weir_acquire(l->pool, NULL, &lease) != 0)
@@ -136,10 +134,19 @@ static int release_and_block(void *arg)
         weir_pool_gauge_read(l->pool, &gauge);
     }
     weir_release(lease);
+}
+
+/* The first lane gives its connection to a taker of the second, and is then too busy to let it go
+ * before the lease has leaked. */
+static int release_and_block(void *arg)
+{
+    lanes *l = arg;
+    take_and_hand_on(l);
     for (int i = 0; i < 5000 && leaked(l) == 0; i++) {
         usleep(1000);
         /* Makes the core look at its clock, and does not suspend. */
         weir_scope at_once = {.deadline_ns = weir_now()};
+        weir_lease *lease = NULL;
         if (weir_acquire(l->pool, &at_once, &lease) != WEIR_ETIMEDOUT)
             atomic_fetch_add(&l->wrong, 1);
     }
@@ -196,16 +203,7 @@ static void close_where_it_is(weir_connection *c)
 static int release_to_the_other_lane(void *arg)
 {
     lanes *l = arg;
-    weir_lease *lease = NULL;
-    weir_pool_gauge gauge = {0};
-    if (weir_acquire(l->pool, NULL, &lease) != 0)
-        atomic_fetch_add(&l->wrong, 1);
-    atomic_fetch_sub(&l->running, 1);
-    while (gauge.waiting == 0) {
-        weir_sleep(WEIR_US(100));
-        weir_pool_gauge_read(l->pool, &gauge);
-    }
-    weir_release(lease);
+    take_and_hand_on(l);
     atomic_fetch_sub(&l->running, 1);
     return 0;
 }

@@ -44,18 +44,31 @@ static int work(void *arg)
     return weir_work(block, arg);
 }
 
+/* A task in which the call has begun. */
+static weir_task *begin(int (*fn)(void *arg), call *c)
+{
+    weir_task *task = NULL;
+    expect(weir_spawn(fn, c, &task) == 0);
+    expect(weir_yield() == 0);
+    await_begin(c);
+    return task;
+}
+
+static void end(weir_task *task, call *c)
+{
+    int result = 1;
+    sem_post(&c->may_end);
+    expect(weir_join(task, &result) == 0);
+    expect(result == 0);
+    expect(c->ended);
+}
+
 static int keep_running_meanwhile(void *arg)
 {
     call c = new_call();
-    weir_task *task;
-    int result = 1;
-    expect(weir_spawn(work, &c, &task) == 0);
-    expect(weir_yield() == 0);
-    await_begin(&c);
-    sem_post(&c.may_end);
-    expect(weir_join(task, &result) == 0);
-    expect(result == 0);
-    expect(c.ended && !c.on_a_lane);
+    weir_task *task = begin(work, &c);
+    end(task, &c);
+    expect(!c.on_a_lane);
     return 0;
 }
 
@@ -67,18 +80,11 @@ static void a_lane_goes_on_while_a_call_blocks(void **state)
 static int cancel_running(void *arg)
 {
     call c = new_call();
-    weir_task *task;
-    int result = 1;
-    expect(weir_spawn(work, &c, &task) == 0);
-    expect(weir_yield() == 0);
-    await_begin(&c);
+    weir_task *task = begin(work, &c);
     weir_cancel(task);
     expect(weir_yield() == 0);
     expect(!c.ended);
-    sem_post(&c.may_end);
-    expect(weir_join(task, &result) == 0);
-    expect(result == 0);
-    expect(c.ended);
+    end(task, &c);
     return 0;
 }
 
@@ -96,16 +102,9 @@ static int work_in_haste(void *arg)
 static int time_out_running(void *arg)
 {
     call c = new_call();
-    weir_task *task;
-    int result = 1;
-    expect(weir_spawn(work_in_haste, &c, &task) == 0);
-    expect(weir_yield() == 0);
-    await_begin(&c);
+    weir_task *task = begin(work_in_haste, &c);
     expect(weir_sleep(WEIR_MS(250)) == 0);
-    sem_post(&c.may_end);
-    expect(weir_join(task, &result) == 0);
-    expect(result == 0);
-    expect(c.ended);
+    end(task, &c);
     return 0;
 }
 
@@ -117,11 +116,9 @@ static void a_call_that_runs_is_waited_for_past_its_deadline(void **state)
 static int withdraw_two(void *arg)
 {
     call first = new_call(), second = new_call(), third = new_call();
-    weir_task *running, *cancelled, *late;
+    weir_task *running = begin(work, &first);
+    weir_task *cancelled, *late;
     int result = 1;
-    expect(weir_spawn(work, &first, &running) == 0);
-    expect(weir_yield() == 0);
-    await_begin(&first);
     expect(weir_spawn(work, &second, &cancelled) == 0);
     expect(weir_spawn(work_in_haste, &third, &late) == 0);
     expect(weir_yield() == 0);
@@ -130,10 +127,8 @@ static int withdraw_two(void *arg)
     expect(result == WEIR_ECANCELED);
     expect(weir_join(late, &result) == 0);
     expect(result == WEIR_ETIMEDOUT);
-    sem_post(&first.may_end);
-    expect(weir_join(running, &result) == 0);
-    expect(result == 0);
-    expect(first.ended && !second.ended && !third.ended);
+    end(running, &first);
+    expect(!second.ended && !third.ended);
     return 0;
 }
 
