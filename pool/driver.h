@@ -28,6 +28,10 @@ typedef struct weir_operation {
     operation_kind kind;
     const weir_statement *statement; /* readable until operation_finish or cancel */
     const weir_params *params;       /* may be NULL */
+    /* What it runs under, readable as long; not for OPERATION_DESCRIBE. */
+    const weir_setting *settings;
+    uint32_t setting_count;
+    uint32_t settings_serial; /* others of the same lease have another; never 0 */
 } weir_operation;
 
 /* One server session. The pool's memory; a driver uses `state` and reads the rest. */

@@ -58,6 +58,10 @@ struct weir_lease {
     weir_done_fn done;
     void *arg;
 
+    const weir_setting *settings; /* the caller's */
+    uint32_t setting_count;
+    uint32_t settings_serial; /* how often they were given */
+
     weir_timer deadline; /* the callback form's */
     weir_stream stream;
     weir_timings *timings;
@@ -211,7 +215,7 @@ void stream_finish(weir_lease *lease, int status, weir_result *rows);
 static inline void error_clear(weir_error *error)
 {
     error->code = 0;
-    error->retryable = false;
+    error->retryable = error->setting = false;
     error->position = 0;
     error->sqlstate[0] = error->message[0] = error->detail[0] = error->hint[0] = '\0';
 }

@@ -16,13 +16,33 @@ static int tell_loss(weir_connection *c)
     return WEIR_ELOST;
 }
 
+/* Not only while an operation is under way: also before it begins, and until its answer is taken.
+ */
+static bool is_busy(const weir_lease *lease)
+{
+    return lease->wait || lease->done || lease->stream.open;
+}
+
+int weir_lease_settings(weir_lease *lease, const weir_setting *settings, uint32_t count)
+{
+    if (is_busy(lease))
+        return WEIR_EBUSY;
+    if (count > WEIR_SETTINGS_MAX)
+        return WEIR_EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        if (!settings[i].name || !settings[i].value)
+            return WEIR_EINVAL;
+    lease->settings = settings;
+    lease->setting_count = count;
+    lease->settings_serial++;
+    return 0;
+}
+
 int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
                   const weir_params *params)
 {
     assert(weir_lane_self() == lease->lane);
-    /* Not only while the operation is under way: also before it begins, and until its answer is
-     * taken. */
-    if (lease->wait || lease->done || lease->stream.open)
+    if (is_busy(lease))
         return WEIR_EBUSY;
     if (lease->reclaimed)
         return WEIR_ERECLAIMED;
@@ -32,7 +52,9 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
         return WEIR_EINVAL;
     if (lease->severed)
         return tell_loss(lease->connection);
-    lease->operation = (weir_operation){kind, statement, params};
+    lease->operation = (weir_operation){
+        kind, statement, params, lease->settings, lease->setting_count, lease->settings_serial,
+    };
     lease->status = 0;
     lease->result = NULL;
     error_clear(&lease->connection->error);

@@ -102,6 +102,7 @@ typedef struct weir_error {
     uint32_t position; /* where in the statement's text, in characters from 1; 0: the server did not
                           say. From PG_DIAG_STATEMENT_POSITION */
     uint32_t parameter; /* which $N was not valid, from 1; 0: not known */
+    bool setting;       /* one of the lease's settings was refused: the statement has not run */
     char message[256];  /* the primary message */
     char detail[256];
     char hint[256];
@@ -653,6 +654,36 @@ WEIR_PUBLIC int weir_query_cb(weir_lease *lease, const weir_statement *statement
 WEIR_PUBLIC weir_async int weir_describe(weir_lease *lease, const weir_statement *statement,
                                          weir_result **result);
 
+/* ---- Settings: what the queries of one lease run under ---- */
+
+/* One of the server's settings, name and value as set_config() takes them: neither is quoted. */
+typedef struct weir_setting {
+    const char *name, *value;
+} weir_setting;
+
+#define WEIR_SETTINGS_MAX 16
+
+/* From now on each query and stream of this lease runs under these settings, and under none that
+ * were given before; with a count of 0, under none. They are set in the order given (a role belongs
+ * last: what comes behind it is set with its rights) by `set_config(name, value, true)` ahead of
+ * the query, in its message and its transaction: that takes no round trip, whatever becomes of the
+ * query nothing of them remains, and the session is not changed by it. A name of the caller's own,
+ * such as `request.id`, reads as '' afterwards, no longer as null. One that the server refuses is
+ * the query's error, with weir_error.setting, and the query has not run.
+ *
+ * In a transaction that the caller begins they are set ahead of its first query, and hold until its
+ * end. Those given within one are set ahead of its next query; what they leave out stays as it was.
+ *
+ * Outside such a transaction CALL and DO are refused (WEIR_EQUERY): they may commit on their way,
+ * and what follows would no longer be under the settings. So is what cannot run in a transaction,
+ * such as VACUUM, by the server. weir_describe runs nothing, and asks without them.
+ *
+ * `settings` and its strings are borrowed, until the lease is released or given others. WEIR_EINVAL
+ * (a NULL, or more than WEIR_SETTINGS_MAX) and WEIR_EBUSY (a query or stream is under way): nothing
+ * has changed. Does not suspend. */
+WEIR_PUBLIC int weir_lease_settings(weir_lease *lease, const weir_setting *settings,
+                                    uint32_t count);
+
 /* ---- Streams: an answer in batches, as its reader takes them ---- */
 
 /* Runs a statement whose rows are taken in batches, and waits for the first of them, until the
@@ -923,6 +954,9 @@ typedef struct weir_fake_counts {
     uint64_t dials, queries, checks, resets, cancels;
 } weir_fake_counts;
 WEIR_PUBLIC weir_fake_counts weir_fake_counted(const weir_fake *fake);
+
+/* The settings that the last query ran under, as "name=value\n" each; "" for none. */
+WEIR_PUBLIC void weir_fake_settings(const weir_fake *fake, char *text, size_t size);
 
 #ifdef __cplusplus
 }

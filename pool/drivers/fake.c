@@ -255,6 +255,25 @@ static void note_session_change(session *s, const weir_statement *statement)
         s->dirty = false;
 }
 
+static void note_settings(weir_fake *fake, const weir_operation *o)
+{
+    size_t used = 0;
+    pthread_mutex_lock(&fake->lock);
+    fake->settings[0] = '\0';
+    for (uint32_t i = 0; i < o->setting_count && used < sizeof fake->settings; i++)
+        used += (size_t)snprintf(fake->settings + used, sizeof fake->settings - used, "%s=%s\n",
+                                 o->settings[i].name, o->settings[i].value);
+    pthread_mutex_unlock(&fake->lock);
+}
+
+void weir_fake_settings(const weir_fake *fake, char *text, size_t size)
+{
+    weir_fake *f = (weir_fake *)fake;
+    pthread_mutex_lock(&f->lock);
+    snprintf(text, size, "%s", f->settings);
+    pthread_mutex_unlock(&f->lock);
+}
+
 static void fake_run(weir_connection *c, weir_operation *operation)
 {
     weir_fake *fake = fake_of(c);
@@ -266,6 +285,7 @@ static void fake_run(weir_connection *c, weir_operation *operation)
         operation_finish(c, WEIR_ELOST, NULL);
         return;
     }
+    note_settings(fake, operation);
     note_session_change(s, operation->statement);
     s->running = true;
     s->begun = false;

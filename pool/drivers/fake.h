@@ -19,6 +19,7 @@ struct weir_fake {
     session *sessions;
     int next_pid;
     weir_fake_counts counts;
+    char settings[1024]; /* of the last query, as weir_fake_settings tells them */
 };
 
 /* The step that applies now, from one of the lists of scripts above; `sql` NULL: of an act. Its

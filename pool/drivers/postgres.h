@@ -122,32 +122,37 @@ typedef struct batch batch;
 
 /* What has been sent and is to be answered, in this order. */
 typedef enum step {
-    STEP_SIMPLE,  /* a string of the simple protocol, with any number of results */
-    STEP_LAG,     /* of the simple protocol, too: one value */
-    STEP_CLOSE,   /* of the oldest doomed statement */
-    STEP_MODE,    /* read-only or read-write by default from now on */
-    STEP_GUARD,   /* read-only for this transaction, should STEP_MODE have failed */
-    STEP_PREPARE, /* of flight.making */
+    STEP_SIMPLE,         /* a string of the simple protocol, with any number of results */
+    STEP_LAG,            /* of the simple protocol, too: one value */
+    STEP_CLOSE,          /* of the oldest doomed statement */
+    STEP_MODE,           /* read-only or read-write by default from now on */
+    STEP_GUARD,          /* read-only for this transaction, should STEP_MODE have failed */
+    STEP_PREPARE_SETTER, /* the statement of STEP_SETTINGS */
+    STEP_SETTINGS,       /* the operation's, for this transaction */
+    STEP_PREPARE,        /* of flight.making */
     STEP_DESCRIBE,
     STEP_EXECUTE,
     STEP_SYNC,
 } step;
 
 /* All that is sent without waiting for an answer in between. */
-#define FLIGHT_STEPS 24
+#define FLIGHT_STEPS 32
 typedef struct flight {
     uint8_t steps[FLIGHT_STEPS];
     uint8_t count, at;
     bool pipelined;
-    bool plan_changed; /* `used` does not return any more what it did when it was prepared */
-    bool answered;     /* something has come back */
-    bool mode_wanted;  /* by STEP_MODE */
-    prepared *making;  /* by STEP_PREPARE; NULL for the unnamed statement */
-    prepared *used;    /* a known one that is executed; NULL: none */
-    PGresult *result;  /* of STEP_EXECUTE or STEP_DESCRIBE; of a stream the last, without rows */
-    batch *batch;      /* of a stream, read and not yet given; NULL: no row is */
-    uint64_t lag_ns;   /* by STEP_LAG */
-    weir_error error;  /* the first */
+    bool plan_changed;        /* `used` does not return any more what it did when it was prepared */
+    bool answered;            /* something has come back */
+    bool mode_wanted;         /* by STEP_MODE */
+    uint32_t setting_count;   /* by STEP_SETTINGS */
+    uint32_t settings_serial; /* and whose they are */
+    prepared *making;         /* by STEP_PREPARE; NULL for the unnamed statement */
+    prepared *used;           /* a known one that is executed; NULL: none */
+    PGresult *result; /* of STEP_EXECUTE or STEP_DESCRIBE; of a stream the last, without rows */
+    batch *batch;     /* of a stream, read and not yet given; NULL: no row is */
+    uint64_t lag_ns;  /* by STEP_LAG */
+    weir_error error; /* the first */
+    step failed;      /* with that error */
 } flight;
 
 typedef enum session_mode { MODE_UNKNOWN, MODE_READ_WRITE, MODE_READ_ONLY } session_mode;
@@ -182,6 +187,9 @@ typedef struct session {
     bool demoted;           /* cannot be written to any more, which is what it is for */
     bool statements_stale;  /* somebody closed or made statements beside us */
     bool settling;          /* the pool waits for the quarantine's end */
+    uint32_t setters;       /* bit n: the statement that sets n settings is prepared */
+    bool setter_retried;    /* for the operation, it was prepared anew */
+    uint32_t settings_held; /* the serial of those set in the open transaction; 0: none */
 } session;
 
 static inline session *session_of(const weir_connection *c)
@@ -280,6 +288,28 @@ void operation_begin(session *s, weir_operation *operation);
 void operation_answer(session *s);
 void operation_lost(session *s);
 
+/* ---- Settings (postgres_settings.c) ---- */
+
+/* Those of the operation have to go ahead of it. */
+bool settings_are_due(session *s);
+/* It cannot be run under them: c->error says so. */
+bool settings_forbid(session *s);
+/* Sends them, to be executed in the transaction of what follows. */
+bool settings_send(session *s);
+void settings_answer(session *s, step what, const PGresult *result);
+/* flight.error is theirs, and the operation's statement has not run. */
+bool settings_failed(const session *s);
+/* And only because the statement that sets them was closed or made beside us: put right. */
+bool settings_were_stale(session *s);
+/* Says what of flight.error is due to them. */
+void settings_explain(session *s);
+
+/* ---- What a statement begins with (postgres_words.c) ---- */
+
+/* Its first word is one of these, in lower case, the last NULL. Comments and opening parentheses
+ * ahead of it do not count. */
+bool sql_begins_with(const char *sql, const char *const *words);
+
 /* ---- Streams (postgres_stream.c) ---- */
 
 /* To be called when the answer to the stream's statement is the next to come. */
@@ -314,6 +344,7 @@ void session_rest(session *s);
 /* A command tag as the server gave it: may what it did outlive the transaction? */
 bool tag_changes_session(const char *tag);
 bool tag_changes_statements(const char *tag);
+bool tag_ends_transaction(const char *tag);
 /* Does it name a function of the server's that changes the session, which its tag would not tell?
  */
 bool sql_changes_session(const char *sql);

@@ -17,6 +17,7 @@ void flight_begin(session *s, bool pipelined)
     f->used = NULL;
     f->lag_ns = 0;
     f->error.code = 0;
+    f->failed = STEP_SYNC;
 }
 
 void flight_expect(session *s, step what)
@@ -51,11 +52,12 @@ static bool says_plan_changed(const PGresult *result)
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
-static void note_error(flight *f, const PGresult *result)
+static void note_error(flight *f, step what, const PGresult *result)
 {
     if (f->error.code)
         return;
     error_of_result(&f->error, result);
+    f->failed = what;
     f->plan_changed = says_plan_changed(result);
 }
 
@@ -102,6 +104,8 @@ static void answer_execute(session *s, PGresult *result)
     flight *f = &s->flight;
     switch (PQresultStatus(result)) {
     case PGRES_COMMAND_OK:
+        if (tag_ends_transaction(PQcmdStatus(result)))
+            s->settings_held = 0; /* another may have begun in its stead */
         if (tag_changes_session(PQcmdStatus(result))) {
             s->dirty = true;
             s->mode = MODE_UNKNOWN;
@@ -143,12 +147,14 @@ static void answer(session *s, step what, PGresult *result)
         if (!bad)
             s->mode = f->mode_wanted ? MODE_READ_ONLY : MODE_READ_WRITE;
         break;
+    case STEP_PREPARE_SETTER:
+    case STEP_SETTINGS: settings_answer(s, what, result); break;
     case STEP_PREPARE: answer_prepare(s, result); break;
     default: break;
     }
     /* A statement left unclosed, or a mode not set, shows soon enough by itself. */
     if (bad && what != STEP_CLOSE && what != STEP_MODE)
-        note_error(f, result);
+        note_error(f, what, result);
     if ((what == STEP_EXECUTE || what == STEP_DESCRIBE) && !bad &&
         PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
         answer_execute(s, result);
@@ -204,7 +210,7 @@ static void collect_last_words(session *s)
         if (!result)
             break;
         if (failed(result))
-            note_error(f, result);
+            note_error(f, STEP_SYNC, result);
         PQclear(result);
     }
 }

@@ -4,9 +4,7 @@
  * group out, one answer in. Whatever else is due goes ahead of it in the same flight.
  */
 #include <assert.h>
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "postgres.h"
 
@@ -22,6 +20,7 @@ typedef struct plan {
     prepared *known;
     bool mode;  /* has to change */
     bool close; /* doomed statements are waiting */
+    bool settings;
 } plan;
 
 static plan make_plan(session *s)
@@ -39,6 +38,7 @@ static plan make_plan(session *s)
         p.mode = o->kind != OPERATION_DESCRIBE && session_current_mode(s) != wanted;
         p.close = statements_doomed(&s->statements, NULL);
     }
+    p.settings = settings_are_due(s);
     return p;
 }
 
@@ -153,13 +153,15 @@ static bool send_flight(session *s, const plan *p)
 {
     const weir_statement *statement = s->operation->statement;
     bool prepares = !p->known && (!statement->adhoc || s->operation->kind == OPERATION_DESCRIBE);
-    bool pipelined = p->mode || p->close || prepares;
+    bool pipelined = p->mode || p->close || p->settings || prepares;
     flight_begin(s, pipelined);
     if (pipelined && !PQenterPipelineMode(s->pg))
         return false;
     if (p->close && !send_closes(s))
         return false;
     if (p->mode && !send_mode(s, statement->read_only))
+        return false;
+    if (p->settings && !settings_send(s))
         return false;
     if (!send_statement(s, p))
         return false;
@@ -192,13 +194,15 @@ void operation_begin(session *s, weir_operation *operation)
     assert(s->activity == ACTIVITY_NONE && !s->operation);
     s->operation = operation;
     s->activity = ACTIVITY_OPERATION;
-    s->retried = s->streamed = s->paused = false;
+    s->retried = s->setter_retried = s->streamed = s->paused = false;
     if (s->fate != WEIR_RETIRE_NOT) { /* while leased, before anything was asked of it */
         s->c->error = s->flight.error;
         s->c->error.code = WEIR_ELOST;
         operation_lost(s);
     } else if (operation->params && operation->params->count > PARAMS_MAX) {
         error_set(&s->c->error, WEIR_EQUERY, "more than %u parameters", PARAMS_MAX);
+        finish(s, WEIR_EQUERY, NULL);
+    } else if (settings_forbid(s)) {
         finish(s, WEIR_EQUERY, NULL);
     } else {
         send_operation(s);
@@ -210,7 +214,7 @@ void operation_begin(session *s, weir_operation *operation)
 static bool is_stale(const session *s)
 {
     const weir_error *e = &s->flight.error;
-    if (s->operation->statement->adhoc)
+    if (s->operation->statement->adhoc || settings_failed(s))
         return false;
     if (strcmp(e->sqlstate, "42P05") == 0)
         return !s->flight.used;
@@ -246,30 +250,27 @@ static bool is_all_or_nothing(const char *sql)
 {
     static const char *const words[] = {"select", "insert", "update", "delete",
                                         "merge",  "with",   "values", NULL};
-    while (*sql && !isalpha((unsigned char)*sql) && *sql != '/')
-        sql += strncmp(sql, "--", 2) == 0 ? strcspn(sql, "\n") : 1;
-    for (const char *const *word = words; *word; word++)
-        if (strncasecmp(sql, *word, strlen(*word)) == 0)
-            return true;
-    return false;
+    return sql_begins_with(sql, words);
 }
 
 static void refused(session *s)
 {
     flight *f = &s->flight;
-    bool stale = is_stale(s), stray = is_stray_cancel(s);
+    bool setter = settings_were_stale(s), stale = is_stale(s), stray = is_stray_cancel(s);
     if (stale)
         forget_statement(s);
+    settings_explain(s);
     weir_error error = f->error;
     flight_clear(s);
-    bool again =
-        (stale && !s->retried) || (stray && is_all_or_nothing(s->operation->statement->sql));
+    bool again = (stale && !s->retried) || (setter && !s->setter_retried) ||
+                 (stray && is_all_or_nothing(s->operation->statement->sql));
     if (again && !s->streamed && PQtransactionStatus(s->pg) == PQTRANS_IDLE) {
         s->retried |= stale;
+        s->setter_retried |= setter;
         send_operation(s);
         return;
     }
-    error.retryable |= stale || stray;
+    error.retryable |= setter || stale || stray;
     s->c->error = error;
     finish(s, WEIR_EQUERY, NULL);
 }

@@ -61,6 +61,13 @@ bool tag_changes_statements(const char *tag)
     return begins_with_any(tag, words);
 }
 
+/* Or a part of it, from a savepoint on: it is the same tag. */
+bool tag_ends_transaction(const char *tag)
+{
+    static const char *const words[] = {"COMMIT", "ROLLBACK", NULL};
+    return begins_with_any(tag, words);
+}
+
 /* A word in passing, in a comment say, costs no more than a reset. What a function of the user's
  * own does is out of sight: such a statement should be run ad hoc. */
 bool sql_changes_session(const char *sql)
@@ -147,8 +154,10 @@ static void cleaned(session *s)
     }
     if (s->dirty)
         s->mode = MODE_UNKNOWN;
-    if (s->dirty && (s->statements_stale || s->greeting_prepares))
+    if (s->dirty && (s->statements_stale || s->greeting_prepares)) {
         statements_clear(&s->statements);
+        s->setters = 0;
+    }
     s->dirty = s->statements_stale = false;
     connection_checked(s->c);
 }

@@ -86,6 +86,34 @@ static void a_query_struck_by_the_cancel_of_another_is_asked_again(void **state)
     }
 }
 
+static int struck_under_settings(world *w)
+{
+    const weir_setting settings[] = {{"a.b", "set"}, {"role", "pg_monitor"}};
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take_after_cancel(w, &lease);
+    if (r < 0)
+        return r;
+    weir_lease_settings(lease, settings, 2);
+    ask_under_strike(w, lease, 1, "select current_user || current_setting('a.b'), pg_sleep(0.3)");
+    weir_release(lease);
+    lease = NULL;
+    r = take(w, &lease);
+    if (r == 0)
+        ask(w, lease, 2, "select current_user || current_setting('a.b', true)");
+    return r;
+}
+
+static void so_is_one_under_settings_and_under_the_same(void **state)
+{
+    world w = {.options.max = 1};
+    play(&w, struck_under_settings);
+    assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
+    assert_int_equal(w.r[1], may_stray ? 0 : WEIR_EQUERY);
+    if (may_stray)
+        assert_string_equal(w.text[1], "pg_monitorset");
+    assert_string_equal(w.text[2], "postgres");
+}
+
 static int struck_in_transaction(world *w)
 {
     weir_scoped_lease weir_lease *lease = NULL;
@@ -166,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_struck_by_the_cancel_of_another_is_asked_again),
+        cmocka_unit_test(so_is_one_under_settings_and_under_the_same),
         cmocka_unit_test(in_a_transaction_that_is_the_callers_to_do),
         cmocka_unit_test(what_commits_on_the_way_is_not_done_twice),
         cmocka_unit_test(an_operators_cancel_is_obeyed),
