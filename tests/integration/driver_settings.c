@@ -245,6 +245,7 @@ static int ask_in_transactions(world *w)
     if (r < 0)
         return r;
     as(lease, alice);
+    ask(w, lease, 20, WHO); /* their end is that of this query */
     ask(w, lease, 0, "/* as strict as can be */ begin isolation level serializable");
     ask(w, lease, 1, "select current_setting('transaction_isolation')");
     ask(w, lease, 2, WHO);
