@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <limits.h>
+#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,13 @@ static char *answer_to(const char *request)
     return heard;
 }
 
+/* libmicrohttpd 1.0 refuses some of them by itself, before we are asked: with a page of its own. */
+static bool says_why(const char *answer)
+{
+    return strstr(answer, "\"code\":\"bad_request\"") ||
+           (MHD_VERSION >= 0x01000000 && strstr(answer, "\r\n\r\n<html>"));
+}
+
 /* One 400 and the end of the connection: what follows is not taken for a request. */
 static void is_refused(const char *header, const char *body)
 {
@@ -37,7 +45,7 @@ static void is_refused(const char *header, const char *body)
     snprintf(request, sizeof request, "POST /q/ping HTTP/1.1\r\n%s\r\n%s", header, body);
     char *heard = answer_to(request);
     if (strncmp(heard, "HTTP/1.1 400 ", 13) != 0 || strstr(heard, "\nHTTP/1.1 ") ||
-        !strstr(heard, "\r\nConnection: close\r\n") || !strstr(heard, "\"code\":\"bad_request\""))
+        !strstr(heard, "\r\nConnection: close\r\n") || !says_why(heard))
         fail_msg("%s was answered with: %s", request, heard);
     free(heard);
 }

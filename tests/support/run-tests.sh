@@ -28,14 +28,15 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1:exitcode=66}
 steady=()
 setarch "$(uname -m)" -R true 2>/dev/null && steady=(setarch "$(uname -m)" -R)
 
-# Adds up what the programs say, as passed, failed, skipped: cmocka's `[  PASSED  ] 3 test(s).`, a
-# simulator's `3 passed, 1 failed`.
+# Adds up what the programs say, as passed, failed, skipped: cmocka's `[  PASSED  ] 3 test(s).`, or
+# since 1.1.7 `[  FAILED  ] tests: 3 test(s), …`, and a simulator's `3 passed, 1 failed`.
 sum() {
-    awk '/^\[  PASSED  \] [0-9]+ test/ { p += $4 }
-         /^\[  FAILED  \] [0-9]+ test/ { f += $4 }
-         /^\[  SKIPPED \] [0-9]+ test/ { s += $4 }
-         /^[0-9]+ passed, [0-9]+ failed$/ { p += $1; f += $3 }
-         END { print p + 0, f + 0, s + 0 }' "$1"
+    awk 'match($0, /^\[  [A-Z]+ +\] (tests: )?[0-9]+ test\(s\)/) {
+             split(substr($0, 1, RLENGTH), word, /[] []+/)
+             n[word[2]] += word[3] == "tests:" ? word[4] : word[3]
+         }
+         /^[0-9]+ passed, [0-9]+ failed$/ { n["PASSED"] += $1; n["FAILED"] += $3 }
+         END { print n["PASSED"] + 0, n["FAILED"] + 0, n["SKIPPED"] + 0 }' "$1"
 }
 
 for program in "$@"; do
