@@ -202,6 +202,7 @@ static int read_cache(reader *r, char *rest)
     if (ns == 0 || ns % WEIR_S(1) != 0)
         return query_fail(r->fault, r->line, "@cache %.20s is not a number of whole seconds", time);
     r->to->cache_line = r->line;
+    r->to->cache_ns = ns;
     if (asprintf(&r->to->cache_control, "%s, max-age=%" PRIu64, *rest ? "public" : "private",
                  ns / WEIR_S(1)) >= 0)
         return 0;

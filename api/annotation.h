@@ -24,6 +24,7 @@ typedef struct annotations {
     char *pool;
     uint32_t pool_line;
     char *cache_control; /* of @cache; NULL without */
+    uint64_t cache_ns;   /* the same time; 0 without */
     uint32_t cache_line;
     annotation_note *notes;
     uint32_t note_count;

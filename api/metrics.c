@@ -209,6 +209,7 @@ WRITER(paused, pool_sample(s, NULL, NULL, s->stats->paused))
 WRITER(shedding, pool_sample(s, NULL, NULL, s->stats->shedding))
 WRITER(queue_max, pool_sample(s, NULL, NULL, s->stats->queue_max))
 WRITER(reachable, pool_sample(s, NULL, NULL, s->stats->reachable))
+WRITER(requests_shared, plain_sample(s, (double)s->source->shared_requests))
 WRITER(draining, plain_sample(s, s->source->draining))
 WRITER(lanes, plain_sample(s, s->source->lanes))
 WRITER(cpu_seconds, plain_sample(s, s->process.cpu_seconds))
@@ -245,6 +246,8 @@ static const metric metrics[] = {
      "Requests, from their first byte to the last of the answer.", request_duration, false},
     {"http_server_active_requests", GAUGE, "Requests not yet answered in full.", active_requests,
      false},
+    {"weir_requests_shared", COUNTER, "Requests that waited for a query which another had begun.",
+     requests_shared, false},
     {"weir_connections", GAUGE, "Connections by what they are doing.", connections, true},
     {"weir_connections_opened", COUNTER, "Connections opened.", connections_opened, true},
     {"weir_connections_retired", COUNTER, "Connections closed, by reason.", connections_retired,

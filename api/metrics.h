@@ -30,6 +30,7 @@ typedef struct metrics_source {
     metrics_shard *const *shards;
     uint32_t shard_count;
     uint32_t active_requests;
+    uint64_t shared_requests;
     uint32_t lanes;
     bool draining;
 } metrics_source;

@@ -19,9 +19,13 @@ static bool is_worth_it(const weir_request *req)
     return !req->out.failed && req->out.length >= req->lane->api->gzip_min;
 }
 
-static bool is_large(const weir_result *result)
+static bool is_large(const weir_request *req)
 {
+    const weir_result *result = req->result;
     size_t length = 0;
+
+    if (req->found)
+        return req->found->length > LARGE;
 
     for (uint32_t row = 0; row < weir_result_rows(result); row++)
         for (uint32_t column = 0; column < weir_result_columns(result); column++) {
@@ -47,8 +51,8 @@ static void seal_and_pack(void *arg)
 
 weir_async void pack_large(weir_request *req)
 {
-    if (!req->result || !req->connection || req->lane->api->gzip_min == SIZE_MAX ||
-        !is_asked_for(req) || !is_large(req->result))
+    if (!(req->result || req->found) || !req->connection || req->lane->api->gzip_min == SIZE_MAX ||
+        !is_asked_for(req) || !is_large(req))
         return;
     char *known_tags = req->known_tags ? strdup(req->known_tags) : NULL;
     req->known_tags = known_tags;

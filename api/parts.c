@@ -52,28 +52,16 @@ static bool part_open(request_parts *parts, const char *where)
     part *p = &parts->each[parts->count];
 
     *p = (part){.of = parts, .index = parts->count};
-    p->req = calloc(1, sizeof *p->req + 1);
+    p->req = request_stand_in(whole);
     if (!p->req ||
         asprintf(&p->path, "%s#/%s%s%u", whole->path, where, *where ? "/" : "", parts->count) < 0) {
-        free(p->req);
+        request_free(p->req);
         return no_memory(whole);
     }
     parts->count++;
-    *p->req = (weir_request){
-        .lane = whole->lane,
-        .listener = whole->listener,
-        .connection = whole->connection, /* not used: that there is one means an answer is wanted */
-        .step = REQUEST_RUNNING,
-        .trace = whole->trace,
-        .began_ns = whole->began_ns,
-        .method_name = whole->method_name,
-        .method = whole->method,
-        .path = p->path,
-        .route = whole->route,
-        .queries = whole->queries,
-        .pool = whole->pool,
-    };
-    memcpy(p->req->request_id, whole->request_id, sizeof whole->request_id);
+    p->req->path = p->path;
+    p->req->connection = whole->connection; /* not used: that there is one means an answer is
+                                               wanted */
     return true;
 }
 
@@ -202,19 +190,11 @@ const weir_request *parts_wrong(const request_parts *parts)
 
 static void part_close(part *p)
 {
-    weir_request *req = p->req;
-
     query_free(p->own);
     free(p->path);
     free(p->refs);
-    if (p->of->alone)
-        return;
-    free(req->message);
-    free(req->reason);
-    bound_free(&req->bound);
-    weir_result_free(req->result);
-    buffer_free(&req->out);
-    free(req);
+    if (!p->of->alone)
+        request_free(p->req);
 }
 
 void parts_free(request_parts *parts)

@@ -131,6 +131,7 @@ static void take_annotations(query *q, annotations *a)
     q->pool = a->pool;
     q->pool_line = a->pool_line;
     q->cache_control = a->cache_control;
+    q->cache_ns = a->cache_ns;
     q->cache_line = a->cache_line;
     a->description = a->path = a->pool = a->cache_control = NULL;
 }

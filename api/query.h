@@ -48,6 +48,7 @@ typedef struct query {
     char *pool;          /* @pool; NULL: the default one */
     uint32_t pool_line;
     char *cache_control; /* @cache, as the header Cache-Control of a GET; NULL without */
+    uint64_t cache_ns;   /* for how long; 0 without */
     uint32_t cache_line;
     uint32_t pool_index; /* among the pools of the query set */
     weir_statement

@@ -55,17 +55,37 @@ static const char *cache_control(const weir_request *req)
     return req->query->cache_control ? req->query->cache_control : "no-cache";
 }
 
+static void reply_no_row(weir_request *req)
+{
+    weir_reply_error(req, PROBLEM_NO_ROW, "The query found no row.");
+}
+
+static void reply_what_is_found(weir_request *req)
+{
+    req->cache_control = cache_control(req);
+    req->open_object = req->tell_pool = true;
+    weir_reply_body(req, 200, JSON);
+}
+
 void weir_reply_result(weir_request *req, weir_result **result)
 {
     if (req->query->returns == RETURNS_ROW && weir_result_rows(*result) == 0) {
-        weir_reply_error(req, PROBLEM_NO_ROW, "The query found no row.");
+        reply_no_row(req);
         return;
     }
     req->result = *result;
     *result = NULL;
-    req->cache_control = cache_control(req);
-    req->open_object = req->tell_pool = true;
-    weir_reply_body(req, 200, JSON);
+    reply_what_is_found(req);
+}
+
+void reply_found(weir_request *req, const buffer *found)
+{
+    if (!found) {
+        reply_no_row(req);
+        return;
+    }
+    req->found = found;
+    reply_what_is_found(req);
 }
 
 /* What the log says of several is what went wrong first in their order. */
@@ -179,6 +199,8 @@ static void tell_pool(weir_request *req)
     number(out, ",\"in_use\":", gauge.in_use);
     number(out, ",\"idle\":", gauge.idle);
     number(out, ",\"waiting\":", gauge.waiting);
+    if (req->shared)
+        buffer_text(out, ",\"shared\":true");
     if (req->reason) {
         buffer_text(out, ",\"verdict\":");
         buffer_json_text(out, weir_verdict_name(req->verdict));
@@ -206,6 +228,10 @@ static void encode_found(weir_request *req)
 {
     if (req->result)
         encode_result(req);
+    if (req->found) {
+        buffer_append(&req->out, req->found->data, req->found->length);
+        req->out.failed |= req->found->failed;
+    }
     weir_result_free(req->result);
     req->result = NULL;
 }
@@ -219,7 +245,7 @@ void reply_members(weir_request *req)
 
 void reply_seal(weir_request *req)
 {
-    bool found = req->result;
+    bool found = req->result || req->found;
 
     if (!req->open_object)
         return;

@@ -10,6 +10,10 @@
  * once the lease has been given back. */
 void weir_reply_result(weir_request *req, weir_result **result);
 
+/* The same of what has been encoded already, NULL where that would have been a row and there is
+ * none. It stays until the request is freed. */
+void reply_found(weir_request *req, const buffer *found);
+
 /* The results of the request's parts, in order; with what the pool had to do with them all. */
 void reply_parts(weir_request *req, bool pool_told);
 
@@ -21,6 +25,8 @@ void weir_reply_refused(weir_request *req, int error);
 
 /* Why a query on the lease failed. */
 void weir_reply_failed(weir_request *req, const weir_lease *lease, int error);
+/* The same from what was said of it, which only WEIR_EQUERY and WEIR_ELOST need. */
+void reply_failure(weir_request *req, const weir_error *why, int error);
 
 /* A problem of any kind; what belongs to the request is filled in here. */
 void weir_reply_problem(weir_request *req, problem p);

@@ -272,11 +272,16 @@ static void reply_server_error(weir_request *req, const weir_error *error)
 
 void weir_reply_failed(weir_request *req, const weir_lease *lease, int error)
 {
+    reply_failure(req, weir_lease_error(lease), error);
+}
+
+void reply_failure(weir_request *req, const weir_error *why, int error)
+{
     problem p = {.sql = req->lane->api->expose_sql ? req->statement->sql : NULL};
     char detail[128];
 
     switch (error) {
-    case WEIR_EQUERY: reply_server_error(req, weir_lease_error(lease)); return;
+    case WEIR_EQUERY: reply_server_error(req, why); return;
     case WEIR_ETIMEDOUT:
         p.kind = PROBLEM_QUERY_TIMEOUT;
         snprintf(detail, sizeof detail, "The query was cancelled after %.0f ms.",
@@ -284,7 +289,7 @@ void weir_reply_failed(weir_request *req, const weir_lease *lease, int error)
         break;
     case WEIR_ELOST:
         p.kind = PROBLEM_LOST;
-        p.code = weir_lease_error(lease)->sqlstate;
+        p.code = why->sqlstate;
         p.retryable = reads_only(req);
         snprintf(
             detail, sizeof detail, "%s",

@@ -10,6 +10,7 @@
 #include "pack.h"
 #include "parts.h"
 #include "reply.h"
+#include "sharing.h"
 
 /* How much of a body that is too large is read and thrown away, so that its sender gets to read the
  * answer: one who is cut off in the middle mostly does not. */
@@ -123,13 +124,38 @@ static void begin(weir_request *req, const char *url, const char *method)
     traceparent_choose(request_header(req, "traceparent"), ids, req->traceparent);
 }
 
-static void request_free(weir_request *req)
+weir_request *request_stand_in(const weir_request *whole)
 {
+    weir_request *req = calloc(1, sizeof *req + 1);
+
+    if (!req)
+        return NULL;
+    *req = (weir_request){
+        .lane = whole->lane,
+        .listener = whole->listener,
+        .trace = whole->trace,
+        .began_ns = whole->began_ns,
+        .method_name = whole->method_name,
+        .method = whole->method,
+        .route = whole->route,
+        .queries = whole->queries,
+        .pool = whole->pool,
+    };
+    req->queries->refs++;
+    memcpy(req->request_id, whole->request_id, sizeof whole->request_id);
+    return req;
+}
+
+void request_free(weir_request *req)
+{
+    if (!req)
+        return;
     assert(req->step != REQUEST_RUNNING);
     free(req->body);
     free(req->message);
     free(req->reason);
     parts_free(req->parts);
+    shared_run_unref(req->run);
     bound_free(&req->bound);
     weir_result_free(req->result);
     buffer_free(&req->out);
@@ -342,6 +368,8 @@ static const char *server_timing(const weir_request *req, char text[HEADER_TEXT_
     buffer_ms(&out, wait_ns);
     buffer_text(&out, ", query;dur=");
     buffer_ms(&out, query_ns);
+    if (req->shared)
+        buffer_text(&out, ", shared");
     buffer_char(&out, '\0');
     return text;
 }

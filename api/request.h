@@ -18,6 +18,7 @@ typedef enum request_step {
 
 typedef struct disconnect_watch disconnect_watch;
 typedef struct request_parts request_parts;
+typedef struct shared_run shared_run;
 
 /* Freed when both libmicrohttpd and the task have let go. On one lane. */
 struct weir_request {
@@ -58,6 +59,8 @@ struct weir_request {
     bound bound;
     const weir_statement *statement;
     const weir_params *params;
+    shared_run *run;           /* of its query, for others too; NULL: it has its own */
+    bool shared;               /* and another request had begun it */
     request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
     answer_form form;          /* in which rows are wanted */
@@ -65,6 +68,7 @@ struct weir_request {
     /* The answer. */
     int status;
     weir_result *result; /* to be encoded */
+    const buffer *found; /* has been encoded, by its run; NULL: see `result` */
     buffer out;
     const char *content_type;
     char etag[ETAG_SIZE];      /* "": the answer has none */
@@ -101,6 +105,11 @@ void request_completed(void *listener, struct MHD_Connection *connection, void *
 void request_answer(weir_request *req);
 /* Hands an answer over, or of a stream its beginning. On the loop's own stack. */
 void request_hand_over(weir_request *req);
+/* One that stands for a part of `whole`, or for several like it: to whoever runs and answers it a
+ * request like any other, but libmicrohttpd does not know it. request_free it; NULL: no memory. */
+weir_request *request_stand_in(const weir_request *whole);
+/* Not while libmicrohttpd or its task has it. Takes NULL. */
+void request_free(weir_request *req);
 /* Its task runs: libmicrohttpd waits for the answer. */
 void request_hold(weir_request *req);
 /* It takes longer than most: libmicrohttpd is to leave the connection alone meanwhile. */

@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "percent.h"
 #include "reply.h"
+#include "sharing.h"
 
 /* ---- Endpoints of the service itself ---- */
 
@@ -113,7 +114,7 @@ static int run_handler(void *arg)
 
     req->handler(req);
     pack_large(req);
-    if (req->query && req->timings.sent_ns)
+    if (req->query && req->timings.sent_ns && !req->run)
         metrics_query(req->lane->metrics, weir_pool_name(req->pool), req->query->name,
                       req->timings.query_ns);
     disconnect_forget(req);
@@ -153,7 +154,9 @@ static void start_query(weir_request *req)
     };
     if (req->query->returns == RETURNS_ROWS)
         req->form = accept_form(request_header(req, MHD_HTTP_HEADER_ACCEPT));
-    req->handler = req->form == FORM_JSON ? serve_query : serve_stream;
+    req->handler = req->form != FORM_JSON ? serve_stream
+                   : sharing_fits(req)    ? serve_shared
+                                          : serve_query;
     route_start(req);
 }
 

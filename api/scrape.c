@@ -23,6 +23,7 @@ void serve_metrics(weir_request *req)
         .shards = api->shards,
         .shard_count = api->lane_count,
         .active_requests = weir_api_requests(api),
+        .shared_requests = server_shared_requests(api),
         .lanes = api->lane_count,
         .draining = atomic_load(&api->draining),
     };

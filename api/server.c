@@ -140,6 +140,15 @@ uint32_t weir_api_requests(const weir_api *api)
     return sum;
 }
 
+uint64_t server_shared_requests(const weir_api *api)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < api->lane_count; i++)
+        sum += atomic_load_explicit(&api->lanes[i]->shared_requests, memory_order_relaxed);
+    return sum;
+}
+
 void weir_api_drain(weir_api *api)
 {
     atomic_store(&api->draining, true);
@@ -187,7 +196,8 @@ static void close_if_quiet(weir_job *job)
 {
     api_lane *lane = weir_container(job, api_lane, job);
 
-    if (lane->stopped || lane->fresh.first || lane->watched.first || lane->finished.first)
+    if (lane->stopped || lane->fresh.first || lane->watched.first || lane->finished.first ||
+        lane->runs_alive)
         return;
     lane->stopped = true;
     lane->handles++; /* until the end of this function */

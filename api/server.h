@@ -39,7 +39,7 @@ typedef struct request_list {
     weir_request *first, *last;
 } request_list;
 
-/* The part of the API that lives on one lane. Used on that lane only, but for `requests`. */
+/* The part of the API that lives on one lane. Used on that lane only, but for what is _Atomic. */
 struct api_lane {
     weir_api *api;
     weir_lane *lane;
@@ -54,13 +54,16 @@ struct api_lane {
     weir_job cancel_job, close_job;
     metrics_shard *metrics;
     id_source ids;
-    struct gzip *gzip; /* NULL: not needed yet */
-    char *scratch;     /* decoded path of the request at hand; connection_memory bytes */
-    bool stirred;      /* libmicrohttpd has something to do that no event tells it of */
+    struct gzip *gzip;       /* NULL: not needed yet */
+    struct shared_run *runs; /* those that may be joined; uthash */
+    uint32_t runs_alive;     /* and those that may not */
+    char *scratch;           /* decoded path of the request at hand; connection_memory bytes */
+    bool stirred;            /* libmicrohttpd has something to do that no event tells it of */
     bool closing, stopped;
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
     _Atomic uint32_t requests;
+    _Atomic uint64_t shared_requests; /* that joined a run which another had begun */
 };
 
 struct weir_api {
@@ -111,6 +114,9 @@ void listener_want(listener *l, uint32_t turns);
 /* A request has come whole; it has been answered in full, or its client is gone. */
 void server_request_began(api_lane *lane);
 void server_request_ended(api_lane *lane);
+
+/* How many were answered by a run that another had begun, so far. */
+uint64_t server_shared_requests(const weir_api *api);
 
 /* A handle counted in lane->handles is closed. */
 void server_lane_released(api_lane *lane);
