@@ -105,7 +105,7 @@ port=$(free_port)
     --lanes 1 --log-level warn 2>>"$work/log" &
 weir=$!
 until curl -fs "http://127.0.0.1:$port/metrics" |
-    grep -q '^db_client_connection_count{.*state="idle".*} 10'; do
+    grep -q '^db_client_connections_usage{.*state="idle".*} 10'; do
     kill -0 "$weir" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
     sleep 0.05
 done

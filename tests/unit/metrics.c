@@ -132,8 +132,8 @@ static void the_pool_is_shown(void **state)
     f->pools[0].stats.retired[WEIR_RETIRE_LIFETIME] = 6;
     f->pools[0].stats.wait.counts[0] = 8;
     char *text = scrape(f, false);
-    assert_int_equal(sample(text, "db_client_connection_count{pool=\"main\",state=\"idle\"}"), 1);
-    assert_int_equal(sample(text, "db_client_connection_count{pool=\"main\",state=\"used\"}"), 4);
+    assert_int_equal(sample(text, "db_client_connections_usage{pool=\"main\",state=\"idle\"}"), 1);
+    assert_int_equal(sample(text, "db_client_connections_usage{pool=\"main\",state=\"used\"}"), 4);
     assert_int_equal(sample(text, "db_client_connection_max{pool=\"main\"}"), 10);
     assert_int_equal(sample(text, "db_client_connection_idle_min{pool=\"main\"}"), 2);
     assert_int_equal(sample(text, "db_client_connection_pending_requests{pool=\"main\"}"), 7);
