@@ -256,6 +256,10 @@ static bool is_all_or_nothing(const char *sql)
 static void refused(session *s)
 {
     flight *f = &s->flight;
+    if (s->streamed && f->batch) { /* rows that came ahead of the error go first */
+        stream_give(s);
+        return;
+    }
     bool setter = settings_were_stale(s), stale = is_stale(s), stray = is_stray_cancel(s);
     if (stale)
         forget_statement(s);

@@ -186,7 +186,7 @@ static int read_to_an_error(world *w, weir_lease *lease)
     return 0;
 }
 
-static void an_error_midway_leaves_the_connection_in_order(void **state)
+static void an_error_midway_comes_behind_the_rows_and_leaves_the_connection_in_order(void **state)
 {
     world w = {.options = {.max = 1}};
     play_leased(&w, read_to_an_error);
@@ -194,7 +194,8 @@ static void an_error_midway_leaves_the_connection_in_order(void **state)
     assert_string_equal(w.error[1].sqlstate, "22012");
     assert_int_equal(w.r[20], 0); /* of the query behind it */
     assert_string_equal(w.text[20], "still here");
-    assert_true(w.number[0] > 10000 && w.number[0] < 20000);
+    /* All that the server had sent; but libpq may keep what does not fill one of its chunks. */
+    assert_in_range(w.number[0], 19999 - 31, 19999);
     assert_int_equal(w.retired[WEIR_RETIRE_BROKEN], 0);
 }
 
@@ -313,7 +314,7 @@ int main(void)
         cmocka_unit_test(a_long_answer_comes_in_order_and_in_small_batches),
         cmocka_unit_test(values_nulls_and_columns_are_those_of_a_whole_answer),
         cmocka_unit_test(an_answer_without_rows_tells_its_columns_and_ends),
-        cmocka_unit_test(an_error_midway_leaves_the_connection_in_order),
+        cmocka_unit_test(an_error_midway_comes_behind_the_rows_and_leaves_the_connection_in_order),
         cmocka_unit_test(
             a_reader_that_does_not_ask_stops_the_server_and_a_broken_connection_is_told),
         cmocka_unit_test(a_statement_overtaken_by_ddl_is_streamed_all_the_same),

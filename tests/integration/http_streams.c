@@ -268,6 +268,8 @@ static void an_error_midway_breaks_the_body_off_and_ndjson_says_why(void **state
         assert_non_null(strstr(r.headers, "200 OK"));
         assert_true(r.length > 10000);
         assert_int_equal(raw_count(r.body, "\"code\":\"22012\""), i == 0);
+        /* All rows ahead of it, but for what libpq may keep; then the problem, or a header. */
+        assert_in_range(raw_count(r.body, "\n"), 29999 - 31, 30000);
         if (i == 0) {
             r.body[r.length - 1] = '\0';
             json_t *last = json_loads(strrchr(r.body, '\n'), 0, NULL);
