@@ -69,7 +69,7 @@ static void connection_move(core *c, connection *x, connection_state to)
     c->count[x->state]--;
 
     x->state = to;
-    x->since_ns = c->now_ns;
+    x->since_ns = x->alive_ns = c->now_ns;
     connection **to_list = list_of(c, x);
     if (to == CONNECTION_IDLE)
         insert_by_use(to_list, x);
@@ -410,6 +410,13 @@ static void on_release(core *c, const event *e)
     }
 }
 
+static void on_progress(core *c, const waiter *w)
+{
+    assert(w->state == WAITER_GRANTED || w->state == WAITER_RECLAIMED);
+    if (w->state == WAITER_GRANTED)
+        connection_at(c, w->connection)->alive_ns = c->now_ns;
+}
+
 static void on_up(core *c, connection *x)
 {
     if (x->state == CONNECTION_CLOSING)
@@ -474,6 +481,7 @@ static void apply(core *c, const event *e)
     case EVENT_TAKE: on_take(c, e->waiter); break;
     case EVENT_CANCEL: on_cancel(c, e->waiter); break;
     case EVENT_RELEASE: on_release(c, e); break;
+    case EVENT_PROGRESS: on_progress(c, e->waiter); break;
     case EVENT_UP: on_up(c, connection_at(c, e->connection)); break;
     case EVENT_CHECKED: on_checked(c, connection_at(c, e->connection)); break;
     case EVENT_DOWN: on_down(c, connection_at(c, e->connection), e->reason); break;

@@ -86,7 +86,8 @@ typedef struct core_options {
     uint64_t idle_timeout_ns;
     uint64_t max_lifetime_ns;
     uint64_t keepalive_ns;  /* idle and not heard from for so long: checked; WEIR_NEVER: not */
-    uint64_t leak_after_ns; /* leased for so long: told, once; WEIR_NEVER: not */
+    uint64_t leak_after_ns; /* leased for so long without EVENT_PROGRESS: told, once; WEIR_NEVER:
+                               not */
     bool reclaim_leaked;    /* and taken from its holder */
     uint64_t cancel_grace_ns;
     uint64_t shed_target_ns,
@@ -108,12 +109,14 @@ typedef enum release_condition {
 
 /* What happens to the core. Fields beside those named stay 0. */
 typedef enum event_kind {
-    EVENT_TAKE,    /* waiter (lane and deadline set): wants a connection */
-    EVENT_CANCEL,  /* waiter: no longer wants one; without effect unless it is WAITER_WAITING */
-    EVENT_RELEASE, /* waiter, condition, reason: gives its connection back */
-    EVENT_UP,      /* connection: the dial is through */
-    EVENT_CHECKED, /* connection: the check, reset or cancel it was asked for is through, and it is
-                      well */
+    EVENT_TAKE,     /* waiter (lane and deadline set): wants a connection */
+    EVENT_CANCEL,   /* waiter: no longer wants one; without effect unless it is WAITER_WAITING */
+    EVENT_RELEASE,  /* waiter, condition, reason: gives its connection back */
+    EVENT_PROGRESS, /* waiter, granted: what it does with its connection goes on. From now on its
+                       leak_after_ns counts anew; what has been told stays so */
+    EVENT_UP,       /* connection: the dial is through */
+    EVENT_CHECKED,  /* connection: the check, reset or cancel it was asked for is through, and it is
+                       well */
     EVENT_DOWN, /* connection, reason: dial failed, or lost; ignored once CLOSING, and while LEASED:
                     there the release tells, and a loss may cross a grant on its way */
     EVENT_CLOSED, /* connection: nothing of it is left; its slot is free */
@@ -155,9 +158,10 @@ typedef enum effect_kind {
     EFFECT_CLOSE,  /* connection, reason: free everything; answer CLOSED */
     EFFECT_DRAINED, /* after DRAIN: the last connection is closed */
     EFFECT_PAUSED,  /* after PAUSE, once each: nothing is leased, being reset or cancelled */
-    EFFECT_LEAKED,  /* waiter has held connection past leak_after_ns. With reclaim_leaked the
-                       connection is closed too (EFFECT_CLOSE with LEAKED, in the same step), the
-                       waiter is WAITER_RECLAIMED, and its EVENT_RELEASE does nothing but end that */
+    EFFECT_LEAKED,  /* waiter has held connection for leak_after_ns, and nothing went on. With
+                       reclaim_leaked the  connection is closed too (EFFECT_CLOSE with LEAKED, in the
+                       same step), the  waiter is WAITER_RECLAIMED, and its EVENT_RELEASE does nothing
+                       but end that */
 } effect_kind;
 
 typedef struct effect {

@@ -35,21 +35,23 @@ static void tell_leak(core *c, connection *x)
     connection_retire(c, x, WEIR_RETIRE_LEAKED);
 }
 
+static uint64_t leak_due(const core *c, const connection *x)
+{
+    return x->leaked ? WEIR_NEVER : deadline_after(x->alive_ns, c->limit_ns[CONNECTION_LEASED]);
+}
+
 /* The longest leased first; each is told once. */
 static void expire_leases(core *c)
 {
-    connection *x = c->list[CONNECTION_LEASED] ? c->list[CONNECTION_LEASED]->prev : NULL;
+    connection *x = c->list[CONNECTION_LEASED] ? c->list[CONNECTION_LEASED]->prev : NULL, *younger;
 
-    for (uint32_t left = c->count[CONNECTION_LEASED]; left > 0; left--) {
-        connection *younger = x->prev;
-        if (c->now_ns < deadline_after(x->since_ns, c->limit_ns[CONNECTION_LEASED]))
+    for (uint32_t left = c->count[CONNECTION_LEASED]; left > 0; left--, x = younger) {
+        younger = x->prev;
+        if (c->now_ns < leak_due(c, x))
+            continue;
+        if (!has_room_for(c, 2))
             return;
-        if (!x->leaked) {
-            if (!has_room_for(c, 2))
-                return;
-            tell_leak(c, x);
-        }
-        x = younger;
+        tell_leak(c, x);
     }
 }
 
@@ -117,7 +119,9 @@ static uint64_t connection_due(const core *c, const connection *x)
 {
     if (x->state == CONNECTION_IDLE)
         return idle_due(c, x, open_count(c) <= c->min);
-    return x->leaked ? WEIR_NEVER : deadline_after(x->since_ns, c->limit_ns[x->state]);
+    if (x->state == CONNECTION_LEASED)
+        return leak_due(c, x);
+    return deadline_after(x->since_ns, c->limit_ns[x->state]);
 }
 
 uint64_t next_due(const core *c)

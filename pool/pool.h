@@ -208,7 +208,9 @@ void query_cut_short(weir_lease *lease);
 
 /* ---- stream.c ---- */
 
-/* The lease's stream is over; `rows` are its last, or NULL. */
+/* A batch of the lease's stream, which was asked for. */
+void stream_bring(weir_lease *lease, weir_result *rows);
+/* The stream is over; `rows` are its last, or NULL. */
 void stream_finish(weir_lease *lease, int status, weir_result *rows);
 
 /* Cheaper than filling all of it with zeros. */

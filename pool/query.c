@@ -184,8 +184,7 @@ void operation_rows(weir_connection *c, weir_result *rows)
         return;
     }
     weir_lease *lease = c->lease;
-    assert(lease->stream.open && !lease->stream.rows);
-    lease->stream.rows = rows;
+    stream_bring(lease, rows);
     tell_taker(lease);
 }
 

@@ -18,9 +18,16 @@ static void begin_first(weir_wait *wait)
     query_start(lease_of(wait));
 }
 
+/* However long it takes as a whole, it is no leak while its reader asks and its server answers. */
+static void show_progress(weir_lease *lease)
+{
+    pool_step(lease->pool, &(event){.kind = EVENT_PROGRESS, .waiter = &lease->waiter}, NULL);
+}
+
 static void begin_next(weir_wait *wait)
 {
     weir_lease *lease = lease_of(wait);
+    show_progress(lease);
     lease->pool->driver->more(lease->connection);
 }
 
@@ -29,13 +36,20 @@ static void abandon(weir_wait *wait)
     query_cut_short(lease_of(wait));
 }
 
+void stream_bring(weir_lease *lease, weir_result *rows)
+{
+    assert(lease->stream.open && !lease->stream.rows);
+    lease->stream.rows = rows;
+    show_progress(lease);
+}
+
 void stream_finish(weir_lease *lease, int status, weir_result *rows)
 {
     weir_stream *s = &lease->stream;
     s->over = true;
     s->status = status;
     if (rows)
-        s->rows = rows;
+        stream_bring(lease, rows);
 }
 
 /* Until there are rows, or the stream is over. */

@@ -476,7 +476,9 @@ typedef struct weir_pool_options {
     uint64_t max_lifetime_ns;    /* older, but for up to a tenth (jitter): replaced; 30 min */
     uint64_t keepalive_ns;       /* idle and not heard from for longer: checked; 2 min, up to a
                                     tenth less (jitter) */
-    uint64_t leak_after_ns;      /* a lease held for longer is told as leaked, once; 30 s */
+    uint64_t leak_after_ns;      /* a lease held for longer is told as leaked, once; of a stream
+                                    only what stands still for longer: no batch is asked for, and
+                                    none comes; 30 s */
     bool reclaim_leaked;         /* and taken from its holder: cancelled, closed, replaced */
     uint64_t shed_target_ns;     /* under lasting overload, who has waited for so long is refused;
                                     200 ms; WEIR_NEVER: nobody is */

@@ -95,7 +95,7 @@ static const flag flags[] = {
     {"keepalive", KIND_LIFETIME, FIELD(keepalive_ns), "TIME|off", "2m",
      "a connection idle and silent for longer is checked", 0, 0, NULL},
     {"leak-after", KIND_LIFETIME, FIELD(leak_after_ns), "TIME|off", "30s",
-     "a request that holds a connection for longer is logged, and counted as a leak", 0, 0, NULL},
+     "a request that holds a connection for longer, or a stream that stands still for so long, is logged and counted as a leak", 0, 0, NULL},
     {"leak-reclaim", KIND_SWITCH, FIELD(leak_reclaim), NULL, "off",
      "and its connection is taken away: cancelled, closed, replaced", 0, 0, NULL},
     {"shed-target", KIND_LIFETIME, FIELD(shed_target_ns), "TIME|off", "200ms",

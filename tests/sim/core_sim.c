@@ -72,6 +72,8 @@ static void choose_habits(world *s)
     s->urgent_percent = percent(s, 50) ? 0 : (uint32_t)pick(s, 1, 40);
     s->family_percent = percent(s, 50) ? 0 : (uint32_t)pick(s, 1, 100);
     s->long_percent = percent(s, 50) ? 0 : (uint32_t)pick(s, 1, 20);
+    s->stream_percent = percent(s, 50) ? 0 : (uint32_t)pick(s, 1, 100);
+    s->stream_gap_ns = pick(s, WEIR_MS(1), WEIR_MS(100));
 }
 
 /* Any number of times from 0 to `most`. */
@@ -240,6 +242,7 @@ static bool run_seed(uint64_t seed, bool trace)
     X(evictions)                                                                                   \
     X(full)                                                                                        \
     X(leaked)                                                                                      \
+    X(spared)                                                                                      \
     X(reclaimed)
 
 #define TALLIES(X)                                                                                 \

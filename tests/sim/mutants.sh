@@ -154,10 +154,14 @@ mutant 'a check tells nothing'                 core.c '/^static void on_checked/
 mutant 'the hottest hides a fresh one'         core.c 's/while (x \&\& is_stale(c, x))/while (0)/'
 mutant 'quarantine counted twice'              core.c 's/if (quarantined \&\& x->state == CONNECTION_IDLE)/if (quarantined)/'
 mutant 'tell of no leak'                       core_due.c 's/^    expire_leases(c);/    (void)expire_leases;/'
-mutant 'tell of a leak again and again'        core_due.c 's/if (!x->leaked) {/{/'
+mutant 'tell of a leak again and again'        core_due.c 's/return x->leaked ? WEIR_NEVER : /return /'
 mutant 'reclaim without being asked to'        core_due.c 's/if (!c->options.reclaim_leaked) {/if (0) {/'
 mutant 'a reclaimed lease gives back'          core.c 's/    if (reclaimed)$/    if (0)/'
 mutant 'reclaim, but tell nobody'              core_due.c 's/x->holder->state = WAITER_RECLAIMED;//'
+mutant 'a stream leaks, though it goes on'     core_due.c 's/deadline_after(x->alive_ns/deadline_after(x->since_ns/'
+mutant 'progress undoes what has been told'    core.c 's/connection_at(c, w->connection)->alive_ns = c->now_ns;/connection_at(c, w->connection)->alive_ns = c->now_ns, connection_at(c, w->connection)->leaked = false;/'
+mutant 'who goes on holds for a shorter time'  core.c 's/measure_use(c, c->now_ns - x->since_ns,/measure_use(c, c->now_ns - x->alive_ns,/'
+mutant 'one that goes on hides a leak'         core_due.c '/^static void expire_leases/,/^}/s/continue;/return;/'
 mutant 'a leak that came back is still out'    core.c 's/c->leaked_out -= x->leaked;//'
 
 # Shedding

@@ -43,6 +43,7 @@ static void follow_release(books *b, const event *e)
     if (reclaimed)
         return;
     measure_lease(b, b->now_ns - s->since_ns, e->condition);
+    b->spared += !s->told_leaked && b->now_ns - s->since_ns > b->options.leak_after_ns;
     enter(b, s, CONNECTION_IDLE);
     s->holder = NULL;
     s->came_back = true;
@@ -53,6 +54,12 @@ static void follow_release(books *b, const event *e)
     s->released_running = e->condition == RELEASE_RUNNING;
     s->ending = e->condition == RELEASE_BROKEN;
     s->expects = e->reason ? e->reason : WEIR_RETIRE_BROKEN;
+}
+
+static void follow_progress(books *b, const client *who)
+{
+    if (who->state == CLIENT_HOLDING)
+        b->sessions[who->waiter.connection].alive_ns = b->now_ns;
 }
 
 static void follow_up(books *b, session *s)
@@ -131,6 +138,7 @@ static void follow(books *b, const event *e)
     switch (e->kind) {
     case EVENT_TAKE: follow_take(b, (client *)e->waiter); break;
     case EVENT_RELEASE: follow_release(b, e); break;
+    case EVENT_PROGRESS: follow_progress(b, (const client *)e->waiter); break;
     case EVENT_UP: follow_up(b, s); break;
     case EVENT_CHECKED: follow_checked(b, s); break;
     case EVENT_DOWN: follow_down(b, e); break;

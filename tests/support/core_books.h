@@ -35,6 +35,7 @@ typedef struct session {
     connection_state state;
     uint32_t lane;
     uint64_t since_ns, born_ns;
+    uint64_t alive_ns;          /* in this state since, or the last progress */
     uint64_t used_ns;           /* end of the last lease, or opened */
     uint64_t heard_ns;          /* last known to be well */
     client *holder;             /* while LEASED */
@@ -96,7 +97,7 @@ typedef struct books {
     uint64_t pauses, short_pauses; /* after failed dials; those below a tenth of backoff_base_ns */
     tally ends_of_life, kept_alive, evicted, lifted;
     uint64_t shed, shed_at_arrival, deadlocks, hopeless, surplus, keepalives, evictions, full,
-        reclaimed;
+        reclaimed, spared;
     effects out;    /* of the last step */
     core_view view; /* after it */
 } books;

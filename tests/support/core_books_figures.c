@@ -17,7 +17,7 @@ void enter(books *b, session *s, connection_state state)
     b->count[s->state]--;
     b->count[state]++;
     s->state = state;
-    s->since_ns = b->now_ns;
+    s->since_ns = s->alive_ns = b->now_ns;
 }
 
 uint64_t least(uint64_t a, uint64_t b)
@@ -74,7 +74,7 @@ static uint64_t limit_end_ns(const books *b, const session *s)
 {
     bool idle = s->state == CONNECTION_IDLE;
 
-    return deadline_after(idle ? s->used_ns : s->since_ns, limit_ns(b, s->state));
+    return deadline_after(idle ? s->used_ns : s->alive_ns, limit_ns(b, s->state));
 }
 
 bool overdue(const books *b, const session *s, connection_state state)

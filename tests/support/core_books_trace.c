@@ -4,11 +4,11 @@
 #include "core_books_parts.h"
 
 static const char *const event_names[] = {
-    [EVENT_TAKE] = "take",     [EVENT_CANCEL] = "cancel", [EVENT_RELEASE] = "release",
-    [EVENT_UP] = "up",         [EVENT_DOWN] = "down",     [EVENT_CHECKED] = "checked",
-    [EVENT_CLOSED] = "closed", [EVENT_TICK] = "tick",     [EVENT_DRAIN] = "drain",
-    [EVENT_RESIZE] = "resize", [EVENT_PAUSE] = "pause",   [EVENT_RESUME] = "resume",
-    [EVENT_EVICT] = "evict",
+    [EVENT_TAKE] = "take",     [EVENT_CANCEL] = "cancel",     [EVENT_RELEASE] = "release",
+    [EVENT_UP] = "up",         [EVENT_DOWN] = "down",         [EVENT_CHECKED] = "checked",
+    [EVENT_CLOSED] = "closed", [EVENT_TICK] = "tick",         [EVENT_DRAIN] = "drain",
+    [EVENT_RESIZE] = "resize", [EVENT_PAUSE] = "pause",       [EVENT_RESUME] = "resume",
+    [EVENT_EVICT] = "evict",   [EVENT_PROGRESS] = "progress",
 };
 static const char *const effect_names[] = {
     [EFFECT_DIAL] = "dial",     [EFFECT_GRANT] = "grant",     [EFFECT_REFUSE] = "refuse",

@@ -70,8 +70,16 @@ static void plan_release(world *s, uint32_t who, bool for_good)
     plan(s, hold_ns, (chore){.kind = CHORE_RELEASE, .subject = who, .well = for_good});
 }
 
+static void plan_progress(world *s, const client *who)
+{
+    plan(s, percent(s, 20) ? 0 : pick(s, 0, s->stream_gap_ns),
+         (chore){.kind = CHORE_PROGRESS, .subject = number(s, who), .life = who->takes});
+}
+
 void client_granted(world *s, client *who)
 {
+    if (percent(s, s->stream_percent))
+        plan_progress(s, who);
     plan_release(s, number(s, who), false);
 }
 
@@ -173,6 +181,17 @@ bool do_cancel(world *s, const chore *c)
     if (who->takes != c->life || who->state == CLIENT_AWAY)
         return true;
     return step(s, (event){.kind = EVENT_CANCEL, .waiter = &who->waiter});
+}
+
+/* And so on, while it has its lease, or still believes so. */
+bool do_progress(world *s, const chore *c)
+{
+    client *who = &s->books.clients[c->subject];
+
+    if (who->takes != c->life || (who->state != CLIENT_HOLDING && who->state != CLIENT_RECLAIMED))
+        return true;
+    plan_progress(s, who);
+    return step(s, (event){.kind = EVENT_PROGRESS, .waiter = &who->waiter});
 }
 
 /* Who is to take a further lease for the strand of `who`, if it wants one. */

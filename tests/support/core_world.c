@@ -260,6 +260,7 @@ static bool do_chore(world *s, const chore *c)
     case CHORE_TAKE: return do_take(s);
     case CHORE_CANCEL: return do_cancel(s, c);
     case CHORE_RELEASE: return do_release(s, c);
+    case CHORE_PROGRESS: return do_progress(s, c);
     case CHORE_ANSWER: return do_answer(s, c);
     case CHORE_LOSE: return do_lose(s, c);
     case CHORE_CLOSED: return step(s, (event){.kind = EVENT_CLOSED, .connection = c->subject});

@@ -15,11 +15,12 @@
 #define INSTANT UINT64_C(4096)
 
 typedef enum chore_kind {
-    CHORE_TAKE,    /* and plan the next */
-    CHORE_CANCEL,  /* client, its take number `life` */
-    CHORE_RELEASE, /* client, unless it now takes one more (not when `well`) */
-    CHORE_ANSWER,  /* connection, to its order number `life` */
-    CHORE_LOSE,    /* connection, if still at order number `life` */
+    CHORE_TAKE,     /* and plan the next */
+    CHORE_CANCEL,   /* client, its take number `life` */
+    CHORE_RELEASE,  /* client, unless it now takes one more (not when `well`) */
+    CHORE_PROGRESS, /* client, in its take number `life` */
+    CHORE_ANSWER,   /* connection, to its order number `life` */
+    CHORE_LOSE,     /* connection, if still at order number `life` */
     CHORE_CLOSED,
     CHORE_DRAIN,
     CHORE_SERVER, /* goes down or comes back */
@@ -58,8 +59,8 @@ typedef struct world {
     kin families[BOOKS_CLIENTS];
     bool strands_fell; /* and the core does not know yet */
     uint32_t takes_left;
-    uint64_t gap_ns, hold_ns, patience_ns;
-    uint32_t urgent_percent, family_percent, long_percent;
+    uint64_t gap_ns, hold_ns, patience_ns, stream_gap_ns;
+    uint32_t urgent_percent, family_percent, long_percent, stream_percent;
     bool patient; /* all deadlines are WEIR_NEVER */
 
     uint64_t lag_ns; /* how late the clock's ticks may be */
@@ -101,5 +102,6 @@ bool do_take(world *s);
 void do_elsewhere(world *s, const chore *c);
 bool do_cancel(world *s, const chore *c);
 bool do_release(world *s, const chore *c);
+bool do_progress(world *s, const chore *c);
 
 #endif

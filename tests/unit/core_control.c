@@ -307,6 +307,31 @@ static void a_lease_held_too_long_is_told_once(void **state)
     assert_int_equal(view.leaked, 1);
 }
 
+static void what_goes_on_does_not_leak(void **state)
+{
+    bench *b = *state;
+    waiter old = {0}, young = {0};
+    event progress = {.kind = EVENT_PROGRESS, .waiter = &old};
+
+    b->options.leak_after_ns = WEIR_S(30);
+    b->options.max = 2;
+    open_idle(b, 2, 0);
+    take(b, &old);
+    take(b, &young);
+    b->now_ns += WEIR_S(20);
+    step(b, progress);
+    tick_after(b, WEIR_S(10));
+    assert_int_equal(b->out.count, 1); /* the younger, though the older is older still */
+    assert_ptr_equal(find_sure(b, EFFECT_LEAKED)->waiter, &young);
+    tick_after(b, WEIR_S(19));
+    assert_int_equal(b->out.count, 0);
+    tick_after(b, WEIR_S(1));
+    assert_ptr_equal(find_sure(b, EFFECT_LEAKED)->waiter, &old);
+    step(b, progress); /* too late: it has been told, and is not told again */
+    tick_after(b, WEIR_S(60));
+    assert_int_equal(b->out.count, 0);
+}
+
 static void a_leaked_lease_can_be_taken_back(void **state)
 {
     bench *b = *state;
@@ -352,6 +377,7 @@ int main(void)
         behaviour(a_checked_one_goes_back_to_its_place),
         behaviour(a_broken_one_is_found_by_its_keepalive),
         behaviour(a_lease_held_too_long_is_told_once),
+        behaviour(what_goes_on_does_not_leak),
         behaviour(a_leaked_lease_can_be_taken_back),
     };
 

@@ -109,6 +109,83 @@ static void each_lease_counts_from_its_own_grant(void **state)
     assert_int_equal(w.stats.leaked, 0);
 }
 
+/* ---- Streams ---- */
+
+/* Ten rows in ten batches, each of which takes the server so long. */
+static void make_stream(world *w, uint64_t delay_ns)
+{
+    static const char *const ten[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    weir_fake_step rows = {
+        .columns = 1, .rows = 10, .values = ten, .batch = 1, .batch_delay_ns = delay_ns};
+    assert_int_equal(weir_fake_open(&w->fake), 0);
+    assert_int_equal(weir_fake_answer(w->fake, "slow", 0, &rows), 0);
+}
+
+/* The reader takes so long over each batch; the error that ended it, or 0. */
+static int read_all(world *w, uint64_t pause_ns)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    weir_scoped_stream weir_stream *stream = NULL;
+    expect(weir_acquire(w->pool, NULL, &lease) == 0);
+    expect(weir_stream_open(lease, &slow, NULL, &stream) == 0);
+    for (;;) {
+        weir_scoped_result weir_result *rows = NULL;
+        int r = weir_stream_next(stream, &rows);
+        if (r < 0 || !rows)
+            return r;
+        weir_sleep(pause_ns);
+    }
+}
+
+static int read_steadily(world *w)
+{
+    uint64_t began_ns = weir_now();
+    w->error = read_all(w, WEIR_MS(90));
+    expect(weir_now() - began_ns > WEIR_S(1));
+    return 0;
+}
+
+static void a_stream_that_goes_on_is_no_leak_however_long(void **state)
+{
+    for (int reclaim = 0; reclaim < 2; reclaim++) {
+        world w = {.options = {.max = 1, .reclaim_leaked = reclaim}};
+        make_stream(&w, WEIR_MS(90)); /* both of them slow, but neither for too long */
+        play(&w, read_steadily);
+        assert_int_equal(w.stats.leaked, 0);
+        assert_int_equal(w.error, 0);
+    }
+}
+
+static int read_haltingly(world *w)
+{
+    w->error = read_all(w, WEIR_MS(110));
+    return 0;
+}
+
+static void a_reader_that_stands_still_leaks(void **state)
+{
+    world w = {.options = {.max = 1}};
+    make_stream(&w, 0);
+    play(&w, read_haltingly);
+    assert_int_equal(w.stats.leaked, 1); /* told once, though it stands still again and again */
+    assert_int_equal(w.error, 0);
+}
+
+static int read_at_once(world *w)
+{
+    w->error = read_all(w, 0);
+    return 0;
+}
+
+static void a_stream_whose_server_stands_still_leaks(void **state)
+{
+    world w = {.options = {.max = 1, .reclaim_leaked = true}};
+    make_stream(&w, WEIR_MS(110));
+    play(&w, read_at_once);
+    assert_int_equal(w.stats.leaked, 1);
+    assert_int_equal(w.error, WEIR_ERECLAIMED);
+}
+
 /* ---- Reclaimed ---- */
 
 static int take_within(void *arg)
@@ -308,6 +385,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lease_held_for_too_long_is_told_of_once),
         cmocka_unit_test(each_lease_counts_from_its_own_grant),
+        cmocka_unit_test(a_stream_that_goes_on_is_no_leak_however_long),
+        cmocka_unit_test(a_reader_that_stands_still_leaks),
+        cmocka_unit_test(a_stream_whose_server_stands_still_leaks),
         cmocka_unit_test(a_reclaimed_lease_has_nothing_left_but_its_end),
         cmocka_unit_test(a_lease_does_not_touch_what_became_of_its_connection),
         cmocka_unit_test(a_query_by_callback_hears_of_the_reclaim),
