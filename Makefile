@@ -71,11 +71,13 @@ run: ## serve the demo shop on 127.0.0.1:8080 (PORT=) over a private PostgreSQL
 	@$(MAKE) --no-print-directory build
 	@BUILD=$(BUILD) service/demo/run
 
-# The demo's data is elsewhere when PostgreSQL's user cannot reach the build folder.
+# What fuzzers have found stays: it took longer than a build. The demo's data is elsewhere when
+# PostgreSQL's user cannot reach the build folder.
 clean: ## remove everything that was built
 	@data=$$(cat $(BUILD)/demo/elsewhere 2>/dev/null); \
 	    ! expr "$$data" : '/var/tmp/weir-demo-[[:alnum:]]*$$' >/dev/null || rm -rf "$$data"
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-fuzz $(BUILD)-gcc $(BUILD)-clang compile_commands.json
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-gcc $(BUILD)-clang compile_commands.json
+	@[ ! -d $(BUILD)-fuzz ] || find $(BUILD)-fuzz -mindepth 1 -maxdepth 1 ! -name corpus -exec rm -rf {} +
 
 ##@ Tests
 
@@ -128,10 +130,13 @@ test-failing: ## each call of the system, libuv and libpq fails in turn (`make t
 mutants: ## break the core on purpose, and see that the simulator notices
 	@tests/sim/mutants.sh
 
-fuzz: ## random bytes for the scanner, the binder, the encoder and headers (FUZZ_SECONDS= each, 20)
+fuzz: ## any bytes for whatever reads SQL, requests and headers, and the encoder (FUZZ_SECONDS= each, 20)
 	@.ci/deps build run test lint fuzz
 	@$(MAKE) --no-print-directory fuzz-all BUILD=$(BUILD)-fuzz CC=clang OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+
+fuzz-merge: ## add what `make fuzz` has found beyond the seeds in tests/fuzz/corpus to them
+	@$(MAKE) --no-print-directory fuzz FUZZ_MERGE=1
 
 bench: ## measure against pgbench and COPY, as tables of ratios
 	@.ci/deps build run bench
@@ -170,7 +175,7 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
 .PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-failing test-chaos asan tsan \
-        valgrind mutants fuzz bench lint format install check chaos compile benches tidy fuzz-all force
+        valgrind mutants fuzz fuzz-merge bench lint format install check chaos compile benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -291,12 +296,9 @@ export CHAOS_SECONDS
 chaos: $(BUILD)/tests/chaos/chaos $(BUILD)/weir
 	@tests/chaos/run.sh $<
 
-FUZZ_SECONDS ?= 20
+export FUZZ_SECONDS
 fuzz-all: $(call programs,$(FUZZ_SRC))
-	@mkdir -p $(BUILD)/corpus
-	@for program in $^; do echo "== $$program"; corpus=$(BUILD)/corpus/$$(basename $$program); \
-	    mkdir -p $$corpus; $$program -verbosity=0 -print_final_stats=1 -artifact_prefix=$$corpus- \
-	    -max_total_time=$(FUZZ_SECONDS) $$corpus || exit 1; done
+	@tests/fuzz/run.sh $(BUILD)/corpus $^
 
 HEADERS := $(wildcard pool/*.h pool/drivers/*.h api/*.h service/*.h tests/*/*.h)
 
