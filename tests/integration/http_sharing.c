@@ -88,7 +88,7 @@ static char *heard_from(int fd, const char *status)
     return heard;
 }
 
-static void is_answered(int fd, const char *status)
+static void is_told(int fd, const char *status)
 {
     free(heard_from(fd, status));
 }
@@ -167,16 +167,16 @@ static void other_values_are_another_run(void **state)
     int same = join("/q/passed?b=x&a=%78"); /* said in another way */
     set_gate(true);
     for (int i = 0; i < 4; i++)
-        is_answered(fds[i], "200");
-    is_answered(same, "200");
+        is_told(fds[i], "200");
+    is_told(same, "200");
 }
 
 static void an_empty_text_and_null_are_two_values(void **state)
 {
     int empty = begin("/passed?a=", 1), none = begin("/passed", 2);
     set_gate(true);
-    is_answered(empty, "200");
-    is_answered(none, "200");
+    is_told(empty, "200");
+    is_told(none, "200");
 }
 
 static void who_wants_a_run_of_its_own_has_it(void **state)
@@ -190,10 +190,10 @@ static void who_wants_a_run_of_its_own_has_it(void **state)
     int again = begin("/q/asked", 6);
     assert_int_equal(shared(), 0);
     set_gate(true);
-    is_answered(first, "200");
+    is_told(first, "200");
     for (int i = 0; i < 4; i++)
-        is_answered(fds[i], "200");
-    is_answered(again, "200");
+        is_told(fds[i], "200");
+    is_told(again, "200");
 }
 
 static void what_is_told_is_of_the_time_that_a_client_has_waited(void **state)
@@ -249,7 +249,7 @@ static void a_client_that_knows_the_rows_is_told_304_among_others(void **state)
     int first = begin("/fixed", 1), knowing = ask_with("/fixed", known);
     assert_true(BECOMES(shared() == 1, 5));
     set_gate(true);
-    is_answered(first, "200");
+    is_told(first, "200");
     char *heard = raw_hear(knowing, "\r\n\r\n", 1);
     assert_memory_equal(heard, "HTTP/1.1 304", 12);
     free(heard);
@@ -279,8 +279,8 @@ static void who_began_may_vanish(void **state)
     assert_true(BECOMES(gone() == 1, 5));
     int third = join("/passed");
     set_gate(true);
-    is_answered(second, "200");
-    is_answered(third, "200");
+    is_told(second, "200");
+    is_told(third, "200");
     assert_true(metric("weir_queries_cancelled_total{pool=\"default\"}") == 0);
     assert_int_equal(runs_of("passed"), 1);
 }
@@ -291,7 +291,7 @@ static void who_joined_may_vanish(void **state)
     raw_vanish(second, true);
     assert_true(BECOMES(gone() == 1, 5));
     set_gate(true);
-    is_answered(first, "200");
+    is_told(first, "200");
     assert_true(metric("weir_queries_cancelled_total{pool=\"default\"}") == 0);
 }
 
@@ -305,7 +305,7 @@ static void a_run_that_nobody_waits_for_is_cancelled(void **state)
     assert_int_equal(gone(), 2);
     int next = begin("/passed", 1); /* and nobody joins it any more */
     set_gate(true);
-    is_answered(next, "200");
+    is_told(next, "200");
 }
 
 /* At every moment of a quick run: as it begins, under way, as it is told. */
@@ -388,7 +388,7 @@ static void a_refusal_is_told_to_all_and_takes_one_place_in_the_queue(void **sta
     }
     assert_true(metric("db_client_connection_timeouts_total{pool=\"default\"}") == 1);
     set_gate(true);
-    is_answered(holder, "200");
+    is_told(holder, "200");
 }
 
 static void a_lost_connection_is_told_to_all(void **state)
@@ -408,8 +408,8 @@ static void after_a_reload_the_new_query_is_run(void **state)
     json_decref(weir_await_event(weir, "service.reloaded", 1, 10 * slower()));
     int second = begin("/passed", 2);
     set_gate(true);
-    is_answered(first, "200");
-    is_answered(second, "200");
+    is_told(first, "200");
+    is_told(second, "200");
 }
 
 static void a_drain_waits_for_all_who_share(void **state)
@@ -418,8 +418,8 @@ static void a_drain_waits_for_all_who_share(void **state)
     weir_signal(weir, SIGTERM);
     json_decref(weir_await_event(weir, "service.draining", 1, 10 * slower()));
     set_gate(true);
-    is_answered(first, "200");
-    is_answered(second, "200");
+    is_told(first, "200");
+    is_told(second, "200");
     assert_int_equal(weir_await_exit(weir, 20), 0);
 }
 
