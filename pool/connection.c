@@ -268,6 +268,9 @@ void connection_down(weir_connection *c, weir_retire_reason reason)
 {
     if (!c->error.code)
         c->error.code = c->opened_ns ? WEIR_ELOST : WEIR_ECONNECT;
+    weir_lease *holder = connection_holder(c);
+    if (holder)
+        notification_cut(holder, WEIR_ELOST);
     pool_step(c->pool, &(event){.kind = EVENT_DOWN, .connection = c->index, .reason = reason},
               NULL);
 }
@@ -282,17 +285,17 @@ void connection_closed(weir_connection *c)
     pool_step(c->pool, &(event){.kind = EVENT_CLOSED, .connection = c->index}, NULL);
 }
 
-/* A lease of another lane may have been given the connection just now, and wait for it to come. */
-static const char *label_here(weir_connection *c)
+weir_lease *connection_holder(weir_connection *c)
 {
     pthread_mutex_lock(&c->pool->lock);
-    const weir_lease *lease = c->lease;
+    weir_lease *lease = c->lease;
     pthread_mutex_unlock(&c->pool->lock);
-    return lease && lease->lane == c->lane ? lease->label : NULL;
+    return lease && lease->lane == c->lane ? lease : NULL;
 }
 
 void connection_notice(weir_connection *c, const char *sqlstate, const char *message)
 {
+    const weir_lease *holder = connection_holder(c);
     pool_emit(c->pool, &(weir_event){
                            .kind = WEIR_SERVER_NOTICE,
                            .connection = c->serial,
@@ -300,6 +303,6 @@ void connection_notice(weir_connection *c, const char *sqlstate, const char *mes
                            .lane = c->lane->index,
                            .sqlstate = sqlstate,
                            .message = message,
-                           .label = label_here(c),
+                           .label = holder ? holder->label : NULL,
                        });
 }

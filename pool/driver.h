@@ -112,8 +112,8 @@ struct weir_driver {
 /* ---- What a driver tells the pool ---- */
 
 void connection_up(weir_connection *c);
-/* c->error says what happened. Without effect while leased: there the operation fails, and
- * `condition` tells at release. */
+/* c->error says what happened. While leased it only ends the wait for a notification: an operation
+ * fails by itself, and `condition` tells at release. */
 void connection_down(weir_connection *c, weir_retire_reason reason);
 void connection_checked(weir_connection *c);
 void connection_closed(weir_connection *c);
@@ -129,6 +129,11 @@ void operation_rows(weir_connection *c, weir_result *rows);
 /* The operation's bytes are on their way; its first answer has arrived. For timings only. */
 void operation_sent(weir_connection *c);
 void operation_answered(weir_connection *c);
+
+/* Another session has sent something to a channel that this one listens to; at any time, in order.
+ * Strings live only during the call, which is never answered by another. */
+void connection_notified(weir_connection *c, const char *channel, const char *payload,
+                         int backend_pid);
 
 /* A notice of the server. Strings live only during the call. */
 void connection_notice(weir_connection *c, const char *sqlstate, const char *message);

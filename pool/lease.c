@@ -54,6 +54,8 @@ static void lease_free(weir_lease *lease)
     family_drop(lease->family);
     if (lease->cycle)
         free(lease->cycle);
+    if (lease->notes.first)
+        notification_drop(&lease->notes);
     if (here->leaving || here->spare_count >= SPARE_MAX) {
         free(lease);
     } else {

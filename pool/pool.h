@@ -22,6 +22,13 @@ struct weir_stream {
     bool over; /* nothing more will come */
 };
 
+/* Notifications that have come and nobody has taken, oldest first. */
+typedef struct note_queue {
+    weir_notification *first, *last;
+    size_t bytes;
+    uint64_t lost; /* there was no memory for them; told with the next that comes */
+} note_queue;
+
 /* From the asking to the giving back. The core's waiter is part of it, so that a grant needs no
  * memory of its own. Belongs to its taker, and to the pool while a grant is on its way to a taker
  * that has gone. */
@@ -54,6 +61,7 @@ struct weir_lease {
     uint64_t query_started_ns;         /* the one under way or last run; under the pool's lock */
 
     weir_wait *wait;         /* the task form: who waits for grant or answer, until it runs */
+    bool listening;          /* `wait` is for a notification, and nothing has ended it */
     weir_granted_fn granted; /* the callback form */
     weir_done_fn done;
     void *arg;
@@ -64,6 +72,7 @@ struct weir_lease {
 
     weir_timer deadline; /* the callback form's */
     weir_stream stream;
+    note_queue notes;
     weir_timings *timings;
     struct weir_lease *next; /* among spare ones */
 
@@ -212,6 +221,19 @@ void query_cut_short(weir_lease *lease);
 void stream_bring(weir_lease *lease, weir_result *rows);
 /* The stream is over; `rows` are its last, or NULL. */
 void stream_finish(weir_lease *lease, int status, weir_result *rows);
+
+/* ---- notification.c ---- */
+
+/* Ends the wait for a notification, where there is one. */
+void notification_cut(weir_lease *lease, int error);
+/* Nobody will take those that are left. */
+void notification_drop(note_queue *notes);
+
+/* ---- connection.c ---- */
+
+/* Who has the connection, if on this lane; one of another lane may have been given it just now, and
+ * wait for it to come. NULL: nobody. */
+weir_lease *connection_holder(weir_connection *c);
 
 /* Cheaper than filling all of it with zeros. */
 static inline void error_clear(weir_error *error)

@@ -167,6 +167,7 @@ void operation_finish(weir_connection *c, int status, weir_result *result)
 
 void query_reclaim(weir_lease *lease, weir_connection *c)
 {
+    notification_cut(lease, WEIR_ERECLAIMED);
     if (!c->operation)
         return;
     c->operation = NULL;

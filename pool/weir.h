@@ -53,6 +53,7 @@ typedef struct weir_pool weir_pool;
 typedef struct weir_lease weir_lease;
 typedef struct weir_result weir_result;
 typedef struct weir_stream weir_stream;
+typedef struct weir_notification weir_notification;
 typedef struct weir_driver weir_driver;
 
 /* ---- Errors ---- */
@@ -717,6 +718,40 @@ static inline void weir_stream_close_scoped(weir_stream **stream)
 }
 #define weir_scoped_stream weir_cleanup(weir_stream_close_scoped)
 
+/* ---- Notifications: what other sessions say by NOTIFY ---- */
+
+/* One notification. The caller's, who frees it; usable from any one thread at a time, also after
+ * the lease is released. */
+struct weir_notification {
+    const char *channel;
+    const char *payload;            /* "" when it has none */
+    size_t length;                  /* of the payload */
+    int backend_pid;                /* of the session that sent it */
+    uint64_t lost;                  /* before it so many were thrown away, since nobody took them */
+    struct weir_notification *next; /* internal */
+};
+
+/* The next notification on the lease's session, in the order they came; waits for it until the
+ * task's deadline. Which channels the session hears is for queries on the lease to say (LISTEN,
+ * UNLISTEN); they come also while it runs others, and what is listened to ends with the lease.
+ *
+ * Up to WEIR_NOTIFICATIONS_MAX bytes of them wait to be taken; then the oldest are thrown away, and
+ * the next one tells how many (`lost`). One the server has not sent yet is lost with the session:
+ * WEIR_ELOST, once those that came before are taken. WEIR_ETIMEDOUT and WEIR_ECANCELED leave the
+ * lease as it was. WEIR_EBUSY while another task waits on the lease, or a stream is open;
+ * WEIR_ERECLAIMED, WEIR_ESPENT, WEIR_ENOTASK. */
+#define WEIR_NOTIFICATIONS_MAX ((size_t)4 << 20)
+WEIR_PUBLIC weir_async int weir_notified(weir_lease *lease, weir_notification **notification);
+
+/* Takes NULL. */
+WEIR_PUBLIC void weir_notification_free(weir_notification *notification);
+
+static inline void weir_notification_free_scoped(weir_notification **notification)
+{
+    weir_notification_free(*notification);
+}
+#define weir_scoped_notification weir_cleanup(weir_notification_free_scoped)
+
 /* ---- Results ---- */
 
 /* A whole answer, in PostgreSQL's text format. Owned by the caller; usable from any one thread at a
@@ -949,6 +984,12 @@ WEIR_PUBLIC int weir_fake_answer(weir_fake *fake, const char *sql, uint32_t time
 
 /* Breaks every idle connection, as a server does that shuts down. */
 WEIR_PUBLIC void weir_fake_lose_idle(weir_fake *fake);
+/* The same, and leased ones on which nothing runs. */
+WEIR_PUBLIC void weir_fake_lose_quiet(weir_fake *fake);
+
+/* Says something to every session that listens: one on which a statement that begins with LISTEN
+ * has run, to whatever channel, and none that begins with UNLISTEN nor a reset since. */
+WEIR_PUBLIC void weir_fake_notify(weir_fake *fake, const char *channel, const char *payload);
 
 typedef struct weir_fake_counts {
     uint32_t open;      /* server sessions open now, dialing ones included */

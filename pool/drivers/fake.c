@@ -18,6 +18,7 @@ struct session {
     bool broken;
     bool dirty;
     bool in_transaction, failed;
+    bool listens;
     bool running;  /* a query has been sent and neither answered nor stopped */
     uint32_t told; /* rows of the step that a stream has been given */
     bool begun;    /* it has been given a batch */
@@ -239,9 +240,10 @@ static void query_due(session *s)
     }
 }
 
-/* Just enough SQL to know a transaction and an ad hoc statement from others. */
+/* Just enough SQL to know a transaction, a LISTEN and an ad hoc statement from others. */
 static void note_session_change(session *s, const weir_statement *statement)
 {
+    bool listens = strncasecmp(statement->sql, "listen", 6) == 0;
     bool begins = strncasecmp(statement->sql, "begin", 5) == 0;
     bool ends = strncasecmp(statement->sql, "commit", 6) == 0 ||
                 strncasecmp(statement->sql, "rollback", 8) == 0;
@@ -249,7 +251,9 @@ static void note_session_change(session *s, const weir_statement *statement)
         s->in_transaction = begins;
         s->failed = false;
     }
-    if (statement->adhoc || begins)
+    if (listens || strncasecmp(statement->sql, "unlisten", 8) == 0)
+        s->listens = listens;
+    if (statement->adhoc || begins || listens)
         s->dirty = true;
     else if (ends)
         s->dirty = false;
@@ -310,7 +314,7 @@ static void settled(session *s)
     weir_connection *c = s->connection;
     s->settling = false;
     if (s->step.outcome == WEIR_FAKE_OK) {
-        s->dirty = s->in_transaction = s->failed = false;
+        s->dirty = s->in_transaction = s->failed = s->listens = false;
         connection_checked(c);
     } else {
         lose(s);
@@ -385,15 +389,34 @@ static const char *fake_transaction(const weir_connection *c)
     return !s->in_transaction ? "idle" : s->failed ? "failed" : "open";
 }
 
-void weir_fake_lose_idle(weir_fake *fake)
+static void lose_all(weir_fake *fake, bool leased_too)
 {
     session *s, *next;
     DL_FOREACH_SAFE (fake->sessions, s, next) {
-        if (!s->open || s->broken || s->connection->lease)
+        if (!s->open || s->broken || s->running || (s->connection->lease && !leased_too))
             continue;
         s->step = (weir_fake_step){.outcome = WEIR_FAKE_LOSE};
         lose(s);
         connection_down(s->connection, WEIR_RETIRE_SERVER_SHUTDOWN);
+    }
+}
+
+void weir_fake_lose_idle(weir_fake *fake)
+{
+    lose_all(fake, false);
+}
+
+void weir_fake_lose_quiet(weir_fake *fake)
+{
+    lose_all(fake, true);
+}
+
+void weir_fake_notify(weir_fake *fake, const char *channel, const char *payload)
+{
+    session *s;
+    DL_FOREACH (fake->sessions, s) {
+        if (s->open && !s->broken && s->listens)
+            connection_notified(s->connection, channel, payload, s->connection->backend_pid);
     }
 }
 

@@ -266,21 +266,30 @@ void session_lost(session *s)
         connection_down(s->c, s->fate);
 }
 
+/* They come only between statements, so that all there are have come when an answer is in. */
+static void take_notifications(session *s)
+{
+    PGnotify *note;
+    while ((note = PQnotifies(s->pg))) {
+        connection_notified(s->c, note->relname, note->extra, note->be_pid);
+        PQfreemem(note);
+    }
+}
+
 static void flight_over(session *s)
 {
+    take_notifications(s);
     if (s->activity == ACTIVITY_OPERATION)
         operation_answer(s);
     else
         session_rest(s);
 }
 
-/* The server speaks unasked: notices, parameters, or its last words. */
+/* The server speaks unasked: notifications, notices, parameters, or its last words. */
 static void listen_idly(session *s)
 {
-    PGnotify *note;
     (void)PQisBusy(s->pg);
-    while ((note = PQnotifies(s->pg)))
-        PQfreemem(note);
+    take_notifications(s);
     if (s->fate != WEIR_RETIRE_NOT || PQstatus(s->pg) == CONNECTION_BAD)
         session_lost(s);
     else if (session_verdict(s) != WEIR_RETIRE_NOT)
