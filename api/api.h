@@ -20,6 +20,41 @@ typedef struct weir_request_record {
     const char *label;
 } weir_request_record;
 
+/* ---- Events ---- */
+
+/* A channel's name at most, in bytes: what PostgreSQL keeps of it. */
+#define WEIR_CHANNEL_MAX 63
+
+/* Channels that clients may listen to, of one database. Copied. */
+typedef struct weir_api_feed {
+    weir_pool *pool;             /* of one connection to it, and for this alone; outlives the API */
+    const char *const *channels; /* up to WEIR_CHANNEL_MAX bytes; of no two feeds the same */
+    uint32_t channel_count;
+} weir_api_feed;
+
+/* A feed has begun to listen, or has stopped. Strings live only during the call. */
+typedef struct weir_feed_event {
+    const char *pool;
+    bool listening;
+    const char *reason;   /* connection_lost, idle (nobody was left to listen for), or refused: the
+                             server would not listen; NULL while listening */
+    const char *message;  /* the error's, or NULL */
+    uint64_t duration_ns; /* for how long nothing was heard, now that it is; 0: it never was */
+    uint32_t channels;
+} weir_feed_event;
+
+/* The latest events of pools, for GET /pool/events. Outlives the pools that it is told of, and the
+ * API. */
+typedef struct weir_pool_log weir_pool_log;
+int weir_pool_log_open(weir_runtime *runtime, weir_pool_log **log); /* WEIR_ENOMEM */
+void weir_pool_log_close(weir_pool_log *log); /* after the runtime's end; takes NULL */
+/* Whether an event of that level would be kept: those for debugging only while somebody asks for
+ * them. Any thread. */
+bool weir_pool_log_wants(weir_pool_log *log, weir_level level);
+/* `json`: an object in one line, as clients are to see it. Copied. Any thread. */
+void weir_pool_log_add(weir_pool_log *log, weir_level level, const char *pool, const char *json,
+                       size_t length);
+
 /* What an operator's request asks of whoever runs the API. */
 typedef struct weir_api_operator {
     void *arg;
@@ -49,7 +84,14 @@ typedef struct weir_api_options {
     size_t gzip_min;          /* answers from here on may be sent as gzip; SIZE_MAX: none; 1 KiB */
     uint32_t connections_max; /* clients at most, all lanes together; 4096 */
     uint64_t idle_timeout_ns; /* a client that sends nothing for so long is closed; 60 s */
-    bool expose_sql;          /* show SQL text and refused rows in problems */
+    const weir_api_feed *feeds;
+    uint32_t feed_count;
+    uint32_t events_kept;         /* of each channel, for those that are behind; 1024 */
+    uint32_t events_clients_max;  /* streams of events at once; 1000 */
+    uint64_t events_heartbeat_ns; /* a stream that is silent for so long is sent a comment; 15 s */
+    weir_pool_log *pool_log;      /* NULL: there is none, nor /pool/events */
+    void (*on_feed)(void *arg, const weir_feed_event *event); /* on lane 0; must not block */
+    bool expose_sql; /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
     void *arg;

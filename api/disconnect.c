@@ -54,11 +54,14 @@ static void changed(uv_poll_t *poll, int status, int events)
     if (!gone)
         return;
     req->client_gone = true;
-    weir_cancel(req->task);
+    if (req->events)
+        event_stream_gone(req->events);
+    else
+        weir_cancel(req->task);
 }
 
 /* Without memory or descriptors the request goes unwatched, and ends by its deadlines. */
-static void watch_client(weir_request *req)
+void disconnect_watch_now(weir_request *req)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -93,7 +96,7 @@ static void look(weir_timer *timer)
         if (!req->connection)
             continue; /* gone already, its task is being cancelled */
         request_suspend(req);
-        watch_client(req);
+        disconnect_watch_now(req);
     }
     if (req)
         weir_timer_start(timer, req->began_ns + PATIENCE, look);
@@ -107,6 +110,19 @@ void disconnect_expect(weir_request *req)
     request_list_append(&lane->fresh, req);
     if (!lane->watch_timer.armed)
         weir_timer_start(&lane->watch_timer, weir_now() + PATIENCE, look);
+}
+
+void disconnect_cut(weir_request *req, bool now)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const struct linger none = {.l_onoff = 1};
+
+    if (!info)
+        return;
+    setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    if (now) /* libmicrohttpd will be told by the socket */
+        shutdown(info->connect_fd, SHUT_RDWR);
 }
 
 void disconnect_unwatch(weir_request *req)

@@ -174,6 +174,32 @@ static void cancels(scrape *s)
     pool_sample(s, "outcome", "discarded", s->stats->cancels_discarded);
 }
 
+/* One sample a topic. */
+static void topic_samples(scrape *s, size_t figure)
+{
+    for (uint32_t i = 0; i < s->source->topic_count; i++) {
+        const metrics_topic *t = &s->source->topics[i];
+        name_sample(s);
+        label(s->out, "stream", t->path, true);
+        buffer_text(s->out, "} ");
+        buffer_uint(s->out, *(const uint64_t *)((const char *)&t->figures + figure));
+        buffer_char(s->out, '\n');
+    }
+}
+
+static void events_listening(scrape *s)
+{
+    for (uint32_t i = 0; i < s->source->topic_count; i++) {
+        const metrics_topic *t = &s->source->topics[i];
+        if (!t->pool)
+            continue;
+        name_sample(s);
+        label(s->out, "stream", t->path, true);
+        label(s->out, "pool", t->pool, false);
+        buffer_text(s->out, t->live ? "} 1\n" : "} 0\n");
+    }
+}
+
 static void build_info(scrape *s)
 {
     name_sample(s);
@@ -210,6 +236,11 @@ WRITER(shedding, pool_sample(s, NULL, NULL, s->stats->shedding))
 WRITER(queue_max, pool_sample(s, NULL, NULL, s->stats->queue_max))
 WRITER(reachable, pool_sample(s, NULL, NULL, s->stats->reachable))
 WRITER(requests_shared, plain_sample(s, (double)s->source->shared_requests))
+WRITER(event_clients, topic_samples(s, offsetof(topic_figures, followers)))
+WRITER(events_published, topic_samples(s, offsetof(topic_figures, published)))
+WRITER(events_sent, topic_samples(s, offsetof(topic_figures, sent)))
+WRITER(events_missed, topic_samples(s, offsetof(topic_figures, missed)))
+WRITER(event_gaps, topic_samples(s, offsetof(topic_figures, gaps)))
 WRITER(draining, plain_sample(s, s->source->draining))
 WRITER(lanes, plain_sample(s, s->source->lanes))
 WRITER(cpu_seconds, plain_sample(s, s->process.cpu_seconds))
@@ -276,6 +307,16 @@ static const metric metrics[] = {
     {"weir_queue_max", GAUGE, "Requests that may wait for a connection at most.", queue_max, true},
     {"weir_pool_reachable", GAUGE, "Whether the database was last seen to answer.", reachable,
      true},
+    {"weir_event_clients", GAUGE, "Clients that are sent events.", event_clients, false},
+    {"weir_events_listening", GAUGE,
+     "Whether the database's notifications are heard; they are while a client wants them.",
+     events_listening, false},
+    {"weir_events_published", COUNTER, "Events that came in.", events_published, false},
+    {"weir_events_sent", COUNTER, "Events sent, each time to one client.", events_sent, false},
+    {"weir_events_missed", COUNTER, "Events that clients were too far behind for.", events_missed,
+     false},
+    {"weir_event_gaps", COUNTER, "Times that a client was told that it had missed some.",
+     event_gaps, false},
     {"weir_draining", GAUGE, "Whether new requests are refused.", draining, false},
     {"weir_lanes", GAUGE, "Threads that serve requests.", lanes, false},
     {"weir_build_info", GAUGE, "The version, as a label.", build_info, false},

@@ -4,6 +4,7 @@
 
 #include "../pool/weir.h"
 #include "buffer.h"
+#include "topic.h"
 
 /* What one lane measures. Written by that lane only, read from any thread, without a lock. */
 typedef struct metrics_shard metrics_shard;
@@ -23,10 +24,20 @@ typedef struct metrics_pool {
     weir_pool_stats stats;
 } metrics_pool;
 
+/* What clients are sent events of. */
+typedef struct metrics_topic {
+    const char *path;
+    const char *pool; /* of one that may be deaf; NULL: always live */
+    topic_figures figures;
+    bool live;
+} metrics_topic;
+
 /* Everything that one scrape shows. */
 typedef struct metrics_source {
     const metrics_pool *pools;
     uint32_t pool_count;
+    const metrics_topic *topics;
+    uint32_t topic_count;
     metrics_shard *const *shards;
     uint32_t shard_count;
     uint32_t active_requests;

@@ -208,6 +208,10 @@ static void tell_names(buffer *out, const weir_api *api)
             buffer_char(out, ',');
         buffer_json_text(out, weir_pool_name(api->pools[i]));
     }
+    for (uint32_t i = 0; i < api->feed_count; i++) {
+        buffer_char(out, ',');
+        buffer_json_text(out, weir_pool_name(feed_pool(api->feeds[i])));
+    }
     buffer_char(out, ']');
 }
 
@@ -244,7 +248,7 @@ static bool choose_pool(weir_request *req)
         return false;
     for (uint32_t i = 0; i < a.count; i++)
         if (strcmp(a.pairs[i].name, "name") == 0 && a.pairs[i].value)
-            return reply_pool_named(req, a.pairs[i].value);
+            return reply_any_pool_named(req, a.pairs[i].value);
     return true;
 }
 

@@ -34,8 +34,8 @@ struct query_set {
 
 /* What the service answers itself; with a * also everything below. */
 static const char *const reserved[] = {
-    "/",    "/livez", "/readyz", "/metrics", "/pool*",  "/q*",   "/problems*",
-    "/sql", "/tx",    "/batch",  "/reload",  "/events", "/docs", "/openapi.json",
+    "/",    "/livez", "/readyz", "/metrics", "/pool*",   "/q*",   "/problems*",
+    "/sql", "/tx",    "/batch",  "/reload",  "/events*", "/docs", "/openapi.json",
 };
 
 static bool is_reserved(const char *path)

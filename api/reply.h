@@ -47,6 +47,8 @@ void reply_holders(weir_request *req, int refusal);
 
 /* Makes the pool of this name the request's. False, with the request answered: there is none. */
 bool reply_pool_named(weir_request *req, const char *name);
+/* The same, of those too that are for events alone: for who only looks. */
+bool reply_any_pool_named(weir_request *req, const char *name);
 
 /* How long the request has waited for its lease, so far or in all; 0: it has not asked for one. */
 uint64_t reply_waited_ns(const weir_request *req);

@@ -138,6 +138,18 @@ bool reply_pool_named(weir_request *req, const char *name)
     return false;
 }
 
+bool reply_any_pool_named(weir_request *req, const char *name)
+{
+    const weir_api *api = req->lane->api;
+
+    for (uint32_t i = 0; i < api->feed_count; i++)
+        if (strcmp(weir_pool_name(feed_pool(api->feeds[i])), name) == 0) {
+            req->pool = feed_pool(api->feeds[i]);
+            return true;
+        }
+    return reply_pool_named(req, name);
+}
+
 /* A wait that ran to its limit is told as the limit, not as the moment at which that was seen. */
 static double patience_ms(const weir_request *req)
 {

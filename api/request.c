@@ -160,6 +160,7 @@ void request_free(weir_request *req)
     weir_result_free(req->result);
     buffer_free(&req->out);
     row_stream_free(&req->stream);
+    event_stream_free(req->events);
     lane_queries_unref(req->queries);
     free(req);
 }
@@ -340,6 +341,11 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
             weir_cancel(req->task);
         return;
     }
+    if (req->events) { /* which ends when its client goes, and is no worse for that */
+        disconnect_unwatch(req);
+        end(req, req->stream.failed ? req->stream.status : req->status);
+        return;
+    }
     bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
     if (req->stream.failed)
         end(req, req->stream.status);
@@ -430,8 +436,9 @@ static bool queue_answer(weir_request *req)
         pack_answer(req);
     if (req->out.failed || !req->status)
         return false;
-    struct MHD_Response *response =
-        req->stream.begun ? row_stream_response(req) : whole_response(req);
+    struct MHD_Response *response = req->events         ? event_stream_response(req->events)
+                                    : req->stream.begun ? row_stream_response(req)
+                                                        : whole_response(req);
     if (!response)
         return false;
     add_headers(req, response);

@@ -81,10 +81,11 @@ struct weir_request {
     weir_verdict verdict;      /* why no lease was granted, for that member */
     char *reason;              /* the same in a sentence; NULL: one was */
     char allow[48];
-    char code[24];     /* of a problem; "": none */
-    char *message;     /* its detail; may be NULL */
-    uint64_t bytes;    /* of the body */
-    row_stream stream; /* of an answer that is sent while it is still being read */
+    char code[24];        /* of a problem; "": none */
+    char *message;        /* its detail; may be NULL */
+    uint64_t bytes;       /* of the body */
+    row_stream stream;    /* of an answer that is sent while it is still being read */
+    event_stream *events; /* of one that never ends; NULL: it is none */
 
     char request_id[REQUEST_ID_MAX + 1];
     char traceparent[TRACEPARENT_SIZE + 1];
@@ -170,6 +171,8 @@ void serve_transaction(weir_request *req); /* POST /tx */
 void serve_landing(weir_request *req);
 void serve_docs(weir_request *req);
 void serve_problem_page(weir_request *req);
-void serve_openapi(weir_request *req); /* starts a task for it */
+void serve_events(weir_request *req);      /* GET /events/{channel} */
+void serve_pool_events(weir_request *req); /* GET /pool/events */
+void serve_openapi(weir_request *req);     /* starts a task for it */
 
 #endif

@@ -22,6 +22,7 @@ static const endpoint endpoints[] = {
     {METHOD_GET, "/readyz", false, true, serve_readyz},
     {METHOD_GET, "/metrics", false, true, serve_metrics},
     {METHOD_GET, "/pool", false, true, serve_pool_state},
+    {METHOD_GET, "/pool/events", false, true, serve_pool_events},
     {METHOD_POST, "/pool/pause", false, true, serve_control},
     {METHOD_POST, "/pool/resume", false, true, serve_control},
     {METHOD_POST, "/pool/resize", false, true, serve_control},
@@ -35,6 +36,7 @@ static const endpoint endpoints[] = {
     {METHOD_GET, "/docs", false, false, serve_docs},
     {METHOD_GET, "/openapi.json", false, false, serve_openapi},
     {METHOD_GET, "/problems/", true, false, serve_problem_page},
+    {METHOD_GET, "/events/", true, false, serve_events},
 };
 
 /* What explains problems is wherever there are any. */
@@ -68,9 +70,16 @@ static void refuse_method(weir_request *req, uint32_t allowed)
     reply_allow(req, allowed);
 }
 
+static const char *pattern_of(const endpoint *e)
+{
+    if (!e->prefix)
+        return e->path;
+    return e->serve == serve_events ? "/events/{channel}" : "/problems/{word}";
+}
+
 static void serve_endpoint(weir_request *req, const endpoint *e)
 {
-    req->route = e->prefix ? "/problems/{word}" : e->path;
+    req->route = pattern_of(e);
     if (req->method == e->method)
         e->serve(req);
     else if (strcmp(req->method_name, "OPTIONS") == 0)

@@ -1,8 +1,6 @@
 /* row_stream.c: an answer that is sent while its rows are still being read. */
 #include "row_stream.h"
 
-#include <sys/socket.h>
-
 #include "../pool/task.h"
 #include "csv.h"
 #include "encode.h"
@@ -175,21 +173,6 @@ struct MHD_Response *row_stream_response(weir_request *req)
 
 /* ---- Its end ---- */
 
-/* Closed as it stands, the connection is reset: what the client has not read yet is not kept for
- * it, and it sees no end. */
-static void reset_on_close(weir_request *req, bool now)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const struct linger none = {.l_onoff = 1};
-
-    if (!info)
-        return;
-    setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    if (now) /* libmicrohttpd will be told by the socket */
-        shutdown(info->connect_fd, SHUT_RDWR);
-}
-
 static void write_end(weir_request *req)
 {
     row_stream *s = &req->stream;
@@ -215,9 +198,9 @@ void row_stream_end(weir_request *req)
         return;
     write_end(req);
     if (s->failed && (s->unread || req->client_gone))
-        reset_on_close(req, true);
+        disconnect_cut(req, true);
     else if (s->failed && req->http_1_0) /* which knows no other sign */
-        reset_on_close(req, false);
+        disconnect_cut(req, false);
     stir(req);
 }
 

@@ -10,6 +10,9 @@
 #include "gzip.h"
 #include "request.h"
 
+/* Operators are few. */
+#define POOL_LOG_CLIENTS_MAX 32
+
 /* ---- Queries, as a lane holds them ---- */
 
 lane_queries *lane_queries_ref(api_lane *lane)
@@ -151,7 +154,10 @@ uint64_t server_shared_requests(const weir_api *api)
 
 void weir_api_drain(weir_api *api)
 {
-    atomic_store(&api->draining, true);
+    if (atomic_exchange(&api->draining, true))
+        return;
+    for (uint32_t i = 0; i < api->lane_count; i++)
+        weir_lane_post(api->lanes[i]->lane, &api->lanes[i]->drain_job);
 }
 
 weir_async int weir_api_drained(weir_api *api)
@@ -181,6 +187,12 @@ static void cancel_here(weir_job *job)
     atomic_store(&lane->cancelling, false);
     cancel_all(&lane->fresh);
     cancel_all(&lane->watched);
+    event_streams_cut(lane);
+}
+
+static void drain_here(weir_job *job)
+{
+    event_streams_end(weir_container(job, api_lane, drain_job));
 }
 
 void weir_api_cancel(weir_api *api)
@@ -235,6 +247,7 @@ static void close_here(weir_job *job)
     lane->closing = true;
     cancel_all(&lane->fresh);
     cancel_all(&lane->watched);
+    event_streams_cut(lane); /* none is suspended any more: the listener may end them */
     lane->job.run = close_if_quiet;
     weir_lane_push(lane->lane, &lane->job);
 }
@@ -299,6 +312,7 @@ static int lane_new(weir_api *api, uint32_t index, api_lane **made)
     lane->job.run = start_here;
     lane->cancel_job.run = cancel_here;
     lane->close_job.run = close_here;
+    lane->drain_job.run = drain_here;
     id_source_open(&lane->ids);
     lane->scratch = malloc(api->connection_memory);
     if (!lane->scratch || metrics_shard_open(&lane->metrics) < 0) {
@@ -329,6 +343,9 @@ static void api_free(weir_api *api)
 {
     for (uint32_t i = 0; api->lanes && i < api->lane_count; i++)
         lane_free(api->lanes[i]);
+    for (uint32_t i = 0; api->feeds && i < api->feed_count; i++)
+        feed_free(api->feeds[i]);
+    free(api->feeds);
     free(api->lanes);
     free(api->shards);
     free(api->pools);
@@ -339,6 +356,28 @@ static void api_free(weir_api *api)
 static uint64_t or_else(uint64_t value, uint64_t fallback)
 {
     return value ? value : fallback;
+}
+
+static int open_feeds(weir_api *api, const weir_api_options *options)
+{
+    int r = 0;
+
+    api->feeds = calloc(api->feed_count + 1, sizeof(feed *));
+    if (!api->feeds)
+        return WEIR_ENOMEM;
+    for (uint32_t i = 0; r == 0 && i < api->feed_count; i++) {
+        const feed_options o = {
+            .runtime = api->runtime,
+            .from = &options->feeds[i],
+            .kept = (uint32_t)or_else(options->events_kept, 1024),
+            .heartbeat_ns = api->events_heartbeat_ns,
+            .query_limit_ns = api->query_timeout_ns,
+            .on_feed = options->on_feed,
+            .arg = options->arg,
+        };
+        r = feed_open(&o, &api->feeds[i]);
+    }
+    return r;
 }
 
 static int api_new(const weir_api_options *options, weir_api **made)
@@ -361,6 +400,11 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .connection_memory = or_else(options->connection_memory, 8 << 10),
         .gzip_min = or_else(options->gzip_min, 1 << 10),
         .connections_max = (uint32_t)or_else(options->connections_max, 4096),
+        .feed_count = options->feed_count,
+        .pool_log = options->pool_log,
+        .event_clients = {.max = (uint32_t)or_else(options->events_clients_max, 1000)},
+        .pool_log_clients = {.max = POOL_LOG_CLIENTS_MAX},
+        .events_heartbeat_ns = or_else(options->events_heartbeat_ns, WEIR_S(15)),
         .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,
         .on_request = options->on_request,
@@ -380,6 +424,8 @@ static int api_new(const weir_api_options *options, weir_api **made)
         r = lane_new(api, i, &api->lanes[i]);
         api->shards[i] = r == 0 ? api->lanes[i]->metrics : NULL;
     }
+    if (r == 0)
+        r = open_feeds(api, options);
     if (r < 0) {
         api_free(api);
         return r;
@@ -435,6 +481,8 @@ weir_async void weir_api_close(weir_api *api)
     if (!api)
         return;
     atomic_store(&api->draining, true);
+    for (uint32_t i = 0; i < api->feed_count; i++)
+        feed_stop(api->feeds[i]);
     atomic_store(&api->waiting_lane, weir_lane_self());
     for (uint32_t i = 0; i < api->lane_count; i++)
         weir_lane_post(api->lanes[i]->lane, &api->lanes[i]->close_job);

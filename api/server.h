@@ -7,6 +7,8 @@
 #include <uv.h>
 
 #include "api.h"
+#include "event_stream.h"
+#include "feed.h"
 #include "metrics.h"
 #include "request_id.h"
 #include "tokens.h"
@@ -48,10 +50,11 @@ struct api_lane {
     request_list finished; /* tasks that ended: answered in one batch a tick */
     request_list fresh;    /* under way for less than 20 ms, oldest first */
     request_list watched;  /* under way for longer: their clients are watched */
+    event_stream *event_streams;
     weir_timer watch_timer;
     weir_hook hook; /* answers the finished ones */
     weir_job job;   /* starts it, and later ends it */
-    weir_job cancel_job, close_job;
+    weir_job cancel_job, close_job, drain_job;
     metrics_shard *metrics;
     id_source ids;
     struct gzip *gzip;       /* NULL: not needed yet */
@@ -70,6 +73,11 @@ struct weir_api {
     weir_runtime *runtime;
     weir_pool **pools; /* the default one first */
     uint32_t pool_count;
+    feed **feeds; /* with a pool of its own each */
+    uint32_t feed_count;
+    weir_pool_log *pool_log; /* NULL: there is none */
+    event_limit event_clients, pool_log_clients;
+    uint64_t events_heartbeat_ns;
     token_set tokens; /* that let operators in */
     weir_api_operator operator;
     uint32_t batch_max, batch_concurrency;
@@ -141,7 +149,12 @@ int address_listen(const char *address, bool shared, uint16_t *port, int *fd, ch
 void disconnect_expect(weir_request *req);
 /* It no longer does. */
 void disconnect_forget(weir_request *req);
+/* From now on see that its client stays: it has a task, or is a stream of events. */
+void disconnect_watch_now(weir_request *req);
 /* Its task goes on, and its client has gone. */
 void disconnect_unwatch(weir_request *req);
+/* Once closed, the connection is reset: what the client has not read yet is not kept for it, and it
+ * sees no end. `now`: it is closed at once. */
+void disconnect_cut(weir_request *req, bool now);
 
 #endif

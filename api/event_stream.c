@@ -1,0 +1,344 @@
+/* event_stream.c: a client that is sent events as they happen (text/event-stream). */
+#include "event_stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "reply.h"
+
+/* Bytes that libmicrohttpd asks for at once, at most. */
+#define BLOCK ((size_t)4 << 10)
+
+/* What the kernel may hold for one client: beyond that it is behind, and that shows. */
+#define SOCKET_BUFFER (32 << 10)
+
+/* After so long a browser comes back. */
+#define RETRY "retry: 2000\n\n"
+
+struct event_stream {
+    follower follower;
+    weir_request *req;
+    event_stream *next, *prev; /* among the lane's */
+    event_limit *limit;
+    weir_level least;
+    char subject[WEIR_LABEL_MAX];
+
+    topic_message *message; /* being sent; NULL: `own` is */
+    buffer own;
+    size_t sent; /* of either */
+
+    weir_timer timer; /* the next comment is due; or, unless stalled, a reader has stopped */
+    bool stalled;     /* the connection is suspended until there is something to send */
+    bool joined;      /* at its place in the topic */
+    bool unknown;     /* what came before is not known: the id it came with is none of ours */
+    bool beat;        /* a comment is due */
+    bool ending, ended;
+    bool gone;
+};
+
+/* libmicrohttpd is to go on with the connection. */
+static void stir(event_stream *s)
+{
+    weir_request *req = s->req;
+
+    if (!s->stalled || !req->connection)
+        return;
+    s->stalled = false;
+    MHD_resume_connection(req->connection);
+    listener_want(req->listener, 2);
+    req->lane->stirred = true;
+}
+
+static void news(follower *f)
+{
+    stir(weir_container(f, event_stream, follower));
+}
+
+/* ---- What it says of its own ---- */
+
+static void say(event_stream *s, const char *name, bool with_id)
+{
+    char id[TOPIC_ID_SIZE];
+
+    buffer_printf(&s->own, "event: %s\n", name);
+    if (!with_id)
+        return;
+    topic_id(&s->follower, id);
+    buffer_printf(&s->own, "id: %s\n", id);
+}
+
+static void say_listening(event_stream *s)
+{
+    say(s, "listening", true);
+    buffer_text(&s->own, "data: {\"stream\":");
+    buffer_json_text(&s->own, topic_path(s->follower.topic));
+    buffer_text(&s->own, "}\n\n");
+}
+
+static void say_unknown(event_stream *s)
+{
+    say(s, "gap", true);
+    buffer_text(&s->own, "data: {\"reason\":\"unknown_id\"}\n\n");
+    topic_count_gap(&s->follower, 0);
+}
+
+static void say_behind(event_stream *s, uint64_t missed)
+{
+    say(s, "gap", true);
+    buffer_printf(&s->own, "data: {\"reason\":\"behind\",\"missed\":%llu}\n\n",
+                  (unsigned long long)missed);
+    topic_count_gap(&s->follower, missed);
+}
+
+static void say_comment(event_stream *s)
+{
+    bool live = topic_is_live(s->follower.topic);
+    buffer_text(&s->own, live ? ":\n\n" : ": not listening at present\n\n");
+}
+
+static void say_end(event_stream *s)
+{
+    say(s, "end", false);
+    buffer_text(&s->own, "data: {\"reason\":\"draining\"}\n\n");
+    s->ended = true;
+}
+
+/* ---- What is to be sent ---- */
+
+static size_t left(const event_stream *s)
+{
+    return (s->message ? s->message->length : s->own.length) - s->sent;
+}
+
+static bool is_wanted(const event_stream *s, const topic_message *m)
+{
+    return m->level >= s->least && (!*s->subject || strcmp(s->subject, m->subject) == 0);
+}
+
+static void take_event(event_stream *s)
+{
+    for (;;) {
+        uint64_t missed;
+        topic_message *m = topic_next(&s->follower, &missed);
+        if (missed)
+            say_behind(s, missed);
+        if (!m)
+            return;
+        if (is_wanted(s, m)) {
+            s->message = m;
+            topic_count_sent(&s->follower, m);
+            return;
+        }
+        topic_message_free(m);
+    }
+}
+
+static void join(event_stream *s)
+{
+    s->joined = topic_join(&s->follower);
+    if (s->joined && s->unknown)
+        say_unknown(s);
+    else if (s->joined)
+        say_listening(s);
+}
+
+/* Whether there is something. */
+static bool take_next(event_stream *s)
+{
+    topic_message_free(s->message);
+    s->message = NULL;
+    s->sent = s->own.length = 0;
+    if (s->ended)
+        return false;
+    if (s->ending)
+        say_end(s);
+    else if (!s->joined)
+        join(s);
+    else
+        take_event(s);
+    if (s->beat && left(s) == 0)
+        say_comment(s);
+    s->beat = false;
+    return left(s) > 0;
+}
+
+/* ---- libmicrohttpd's side ---- */
+
+static void tell_stopped_reader(event_stream *s)
+{
+    weir_request *req = s->req;
+    char text[96];
+
+    snprintf(text, sizeof text, "the client had stopped reading for %.0f ms",
+             (double)req->lane->api->stream_timeout_ns / 1e6);
+    snprintf(req->code, sizeof req->code, "stream_unread");
+    free(req->message);
+    req->message = strdup(text); /* for the log only */
+    req->stream.unread = true;
+    req->stream.failed = true;
+    req->stream.status = 499;
+}
+
+static void due(weir_timer *timer)
+{
+    event_stream *s = weir_container(timer, event_stream, timer);
+
+    if (s->stalled) {
+        s->beat = true;
+        stir(s);
+    } else {
+        tell_stopped_reader(s);
+        event_stream_gone(s);
+    }
+}
+
+static void expect_by(event_stream *s, uint64_t patience_ns)
+{
+    weir_timer_start(&s->timer, weir_after(patience_ns), due);
+}
+
+static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
+{
+    event_stream *s = arg;
+    const weir_api *api = s->req->lane->api;
+    size_t given = 0;
+
+    if (s->gone || s->own.failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    while (given < max && (left(s) > 0 || take_next(s))) {
+        const char *from = s->message ? s->message->text : s->own.data;
+        size_t length = left(s) < max - given ? left(s) : max - given;
+        memcpy(to + given, from + s->sent, length);
+        s->sent += length;
+        given += length;
+    }
+    if (given > 0) {
+        s->req->bytes += given;
+        expect_by(s, api->stream_timeout_ns);
+        listener_want(s->req->listener, 2);
+        return (ssize_t)given;
+    }
+    if (s->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    expect_by(s, api->events_heartbeat_ns);
+    s->stalled = true;
+    MHD_suspend_connection(s->req->connection);
+    return 0;
+}
+
+struct MHD_Response *event_stream_response(event_stream *s)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_events, s, NULL);
+
+    if (response) /* a proxy that gathers before it sends would keep events back */
+        MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    return response;
+}
+
+/* ---- Its beginning ---- */
+
+static event_stream *stream_new(weir_request *req, const event_wish *wish)
+{
+    event_stream *s = calloc(1, sizeof *s);
+    const char *id = request_header(req, "Last-Event-ID");
+
+    if (!s)
+        return NULL;
+    s->req = req;
+    s->limit = wish->limit;
+    s->least = wish->least;
+    if (wish->subject)
+        snprintf(s->subject, sizeof s->subject, "%s", wish->subject);
+    topic_follow(wish->topic, &s->follower, news);
+    buffer_text(&s->own, RETRY);
+    bool known = id && topic_resume(&s->follower, id);
+    s->unknown = id && !known;
+    s->joined = known || !wish->only_new;
+    if (s->unknown && s->joined)
+        say_unknown(s);
+    return s;
+}
+
+static void bound_socket_buffer(const weir_request *req)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const int size = SOCKET_BUFFER;
+
+    if (info)
+        setsockopt(info->connect_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static bool take_place(weir_request *req, event_limit *limit)
+{
+    if (atomic_fetch_add(&limit->count, 1) < limit->max)
+        return true;
+    atomic_fetch_sub(&limit->count, 1);
+    weir_reply_problem(req, (problem){.kind = PROBLEM_EVENT_CLIENTS, .retryable = true});
+    req->retry_after = 5;
+    return false;
+}
+
+void event_stream_begin(weir_request *req, const event_wish *wish)
+{
+    api_lane *lane = req->lane;
+
+    req->cache_control = "no-store";
+    weir_reply_body(req, 200, "text/event-stream");
+    if (strcmp(req->method_name, MHD_HTTP_METHOD_HEAD) == 0 || !take_place(req, wish->limit))
+        return;
+    event_stream *s = stream_new(req, wish);
+    if (!s) {
+        atomic_fetch_sub(&wish->limit->count, 1);
+        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the stream.");
+        return;
+    }
+    s->next = lane->event_streams;
+    if (s->next)
+        s->next->prev = s;
+    lane->event_streams = s;
+    req->events = s;
+    bound_socket_buffer(req);
+    disconnect_watch_now(req);
+}
+
+/* ---- Its end ---- */
+
+void event_stream_gone(event_stream *s)
+{
+    s->gone = true;
+    weir_timer_stop(&s->timer);
+    disconnect_cut(s->req, true);
+    stir(s);
+}
+
+void event_streams_end(api_lane *lane)
+{
+    for (event_stream *s = lane->event_streams; s; s = s->next) {
+        s->ending = true;
+        stir(s);
+    }
+}
+
+void event_streams_cut(api_lane *lane)
+{
+    for (event_stream *s = lane->event_streams; s; s = s->next)
+        event_stream_gone(s);
+}
+
+void event_stream_free(event_stream *s)
+{
+    if (!s)
+        return;
+    *(s->prev ? &s->prev->next : &s->req->lane->event_streams) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    weir_timer_stop(&s->timer);
+    topic_leave(&s->follower);
+    atomic_fetch_sub(&s->limit->count, 1);
+    topic_message_free(s->message);
+    buffer_free(&s->own);
+    free(s);
+}
