@@ -100,7 +100,7 @@ static int look(checking *k, uint32_t index, weir_pool *pool)
 static int ask_database(checking *k, uint32_t index)
 {
     weir_pool *pool = NULL;
-    weir_pool_options options = serve_pool_options(k->config, index);
+    weir_pool_options options = serve_pool_options(k->config, index, NULL);
     options.max = 1;
     options.min = 0;
     options.on_event = NULL;

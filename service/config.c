@@ -27,6 +27,7 @@ typedef enum kind {
     KIND_CHOICE,   /* uint32_t: an index into `choices` */
     KIND_POOL,     /* NAME=URL, any number of times, into pools */
     KIND_POOL_SIZE,
+    KIND_CHANNEL, /* CHANNEL[@POOL], any number of times, into channels */
 } kind;
 
 typedef struct flag {
@@ -86,6 +87,14 @@ static const flag flags[] = {
      "how long all of a /batch, /tx or /sql may take, waiting included", 0, 0, NULL},
     {"stream-timeout", KIND_DURATION, FIELD(stream_timeout_ns), "TIME", "30s",
      "how long a stream may stand still, for its reader or for the database", 0, 0, NULL},
+    {"events", KIND_CHANNEL, FIELD(channels), "CHANNEL[@POOL]", NULL,
+     "sends what is NOTIFYed there to clients of /events/CHANNEL; repeatable", 0, 0, NULL},
+    {"events-buffer", KIND_COUNT, FIELD(events_buffer), "N", "1024",
+     "of each channel, the last events kept for clients that are behind", 1, 1000000, NULL},
+    {"events-clients-max", KIND_COUNT, FIELD(events_clients_max), "N", "1000",
+     "clients of /events at once", 1, 1000000, NULL},
+    {"events-heartbeat", KIND_DURATION, FIELD(events_heartbeat_ns), "TIME", "15s",
+     "a client that is sent nothing for so long is sent a comment", 0, 0, NULL},
     {"connect-timeout", KIND_DURATION, FIELD(connect_timeout_ns), "TIME", "5s",
      "how long opening a connection may take", 0, 0, NULL},
     {"idle-timeout", KIND_LIFETIME, FIELD(idle_timeout_ns), "TIME|off", "10m",
@@ -207,6 +216,7 @@ static void expectation(const flag *f, char *text, size_t size)
     case KIND_CHOICE: snprintf(text, size, "one of %s", f->unit); break;
     case KIND_POOL:
     case KIND_POOL_SIZE:
+    case KIND_CHANNEL:
     case KIND_TEXT: snprintf(text, size, "a value that is not empty"); break;
     }
 }
@@ -264,7 +274,8 @@ static bool store(const flag *f, const char *text, config *c)
     case KIND_SWITCH: return switch_value(text, field);
     case KIND_CHOICE: return choice_value(f, text, field);
     case KIND_POOL:
-    case KIND_POOL_SIZE: break; /* see store_pool */
+    case KIND_POOL_SIZE:
+    case KIND_CHANNEL: break; /* see store_listed */
     }
     return false;
 }
@@ -294,32 +305,50 @@ static config_outcome wrong_value(const flag *f, const char *source, const char 
 
 static bool is_list(const flag *f)
 {
-    return f->kind == KIND_POOL || f->kind == KIND_POOL_SIZE;
+    return f->kind == KIND_POOL || f->kind == KIND_POOL_SIZE || f->kind == KIND_CHANNEL;
+}
+
+static bool add_listed(const flag *f, const char *text, bool all, config *c, char *why,
+                       size_t why_size)
+{
+    switch (f->kind) {
+    case KIND_POOL:
+        return (all ? pool_list_add_all : pool_list_add)(&c->pools, text, why, why_size);
+    case KIND_POOL_SIZE:
+        return (all ? pool_list_size_all : pool_list_size)(&c->pools, text, why, why_size);
+    default: return channel_list_add(&c->channels, text, why, why_size);
+    }
 }
 
 /* A list's own words say what is wrong, because its values may have a password in them. */
-static config_outcome store_pool(const flag *f, const char *source, const char *text, bool all,
-                                 config *c, char *why, size_t why_size)
+static config_outcome store_listed(const flag *f, const char *source, const char *text, bool all,
+                                   config *c, char *why, size_t why_size)
 {
     char reason[256];
-    bool good =
-        f->kind == KIND_POOL
-            ? (all ? pool_list_add_all : pool_list_add)(&c->pools, text, reason, sizeof reason)
-            : (all ? pool_list_size_all : pool_list_size)(&c->pools, text, reason, sizeof reason);
-    return good ? CONFIG_OK : wrong(why, why_size, "%s: %s", source, reason);
+    if (add_listed(f, text, all, c, reason, sizeof reason))
+        return CONFIG_OK;
+    return wrong(why, why_size, "%s: %s", source, reason);
+}
+
+static bool is_told(const flag *f, const config *c)
+{
+    switch (f->kind) {
+    case KIND_POOL: return c->pools.count > 0;
+    case KIND_POOL_SIZE: return c->pools.size_count > 0;
+    default: return c->channels.count > 0;
+    }
 }
 
 /* Where no flag has said anything. */
 static config_outcome read_lists(config_env_fn env, config *c, char *why, size_t why_size)
 {
-    bool has_pools = c->pools.count > 0, has_sizes = c->pools.size_count > 0;
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         char variable[VARIABLE_MAX];
         variable_of(&flags[i], variable);
         const char *value = is_list(&flags[i]) ? env(variable) : NULL;
-        if (!value || (flags[i].kind == KIND_POOL ? has_pools : has_sizes))
+        if (!value || !*value || is_told(&flags[i], c))
             continue;
-        config_outcome outcome = store_pool(&flags[i], variable, value, true, c, why, why_size);
+        config_outcome outcome = store_listed(&flags[i], variable, value, true, c, why, why_size);
         if (outcome != CONFIG_OK)
             return outcome;
     }
@@ -380,7 +409,7 @@ static config_outcome read_flag(char *const *argv, int argc, int *at, config *c,
     if (!value)
         return wrong(why, why_size, "%s needs a value: %s", source, f->unit);
     if (*value && is_list(f))
-        return store_pool(f, source, value, false, c, why, why_size);
+        return store_listed(f, source, value, false, c, why, why_size);
     if (!*value || !store(f, value, c))
         return wrong_value(f, source, value, why, why_size);
     return CONFIG_OK;
@@ -420,7 +449,8 @@ static config_outcome check_sizes(config *c, char *why, size_t why_size)
     if (c->pool_min > c->pool_max)
         return wrong(why, why_size, "--pool-min %" PRIu32 " is more than --pool-max %" PRIu32,
                      c->pool_min, c->pool_max);
-    if (!pool_list_end(&c->pools, c->pool_max, c->pool_min, why, why_size))
+    if (!pool_list_end(&c->pools, c->pool_max, c->pool_min, why, why_size) ||
+        !channel_list_end(&c->channels, &c->pools, why, why_size))
         return CONFIG_BAD;
     if (c->pool_limit && c->pool_limit < c->pool_max)
         return wrong(why, why_size, "--pool-limit %" PRIu32 " is less than --pool-max %" PRIu32,

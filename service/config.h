@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "channel_list.h"
 #include "pool_list.h"
 
 /* Strings point into argv or the environment. Times in ns (WEIR_NEVER: off), sizes in bytes. */
@@ -16,6 +17,9 @@ typedef struct config {
     const char *queries;
     uint32_t lanes;  /* 0: chosen by the number of CPUs */
     pool_list pools; /* those beside the default one */
+    channel_list channels;
+    uint32_t events_buffer, events_clients_max;
+    uint64_t events_heartbeat_ns;
     uint32_t pool_max, pool_min, queue_max;
     uint32_t pool_limit, queue_reserve; /* 0: the library's own choice */
     const char *on_connect;             /* NULL when not given */

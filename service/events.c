@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -88,12 +89,25 @@ static const char *text_or_null(const char *text)
     return text && *text ? text : NULL;
 }
 
+/* To the log, and to those whom /pool/events tells. */
+static void tell(weir_pool_log *kept, weir_level level, const char *event, const char *message,
+                 const char *pool, const log_field *fields, size_t count)
+{
+    char json[LOG_LINE_MAX];
+    log_line(level, event, message, fields, count);
+    if (weir_pool_log_wants(kept, level))
+        weir_pool_log_add(kept, level, pool, json,
+                          log_json(json, level, event, message, fields, count));
+}
+
 void events_log_pool(void *arg, const weir_event *event)
 {
+    weir_pool_log *kept = arg;
     weir_level level = weir_event_level(event->kind);
     uint64_t left_out = 0;
-    (void)arg;
-    if (!log_wants(level) || (may_flood(event->kind) && !is_due(&repeats[event->kind], &left_out)))
+    if (!log_wants(level) && !weir_pool_log_wants(kept, level))
+        return;
+    if (may_flood(event->kind) && !is_due(&repeats[event->kind], &left_out))
         return;
     const char *reason =
         event->reason == WEIR_RETIRE_NOT ? NULL : weir_retire_reason_name(event->reason);
@@ -110,8 +124,26 @@ void events_log_pool(void *arg, const weir_event *event)
         field_span("duration_ms", event->duration_ns),
         field_some("left_out", left_out),
     };
-    log_line(level, weir_event_name(event->kind), event_message(event), fields,
-             sizeof fields / sizeof *fields);
+    tell(kept, level, weir_event_name(event->kind), event_message(event), event->pool, fields,
+         sizeof fields / sizeof *fields);
+}
+
+void events_log_feed(void *arg, const weir_feed_event *event)
+{
+    bool idle = event->reason && strcmp(event->reason, "idle") == 0;
+    weir_level level = event->listening || idle ? WEIR_INFO : WEIR_WARN;
+    const char *message = event->listening ? "listening to the database's notifications"
+                          : idle           ? "nobody is left to listen for"
+                                           : "not listening to the database's notifications";
+    const log_field fields[] = {
+        field_text("pool", event->pool),
+        field_uint("channels", event->channels),
+        field_text("reason", event->reason),
+        field_text("error", text_or_null(event->message)),
+        field_span("duration_ms", event->duration_ns),
+    };
+    tell(arg, level, event->listening ? "events.listening" : "events.deaf", message, event->pool,
+         fields, sizeof fields / sizeof *fields);
 }
 
 /* One who tries tokens is worth a line, too. */

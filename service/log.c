@@ -15,7 +15,7 @@
 
 #include "../api/utf8.h"
 
-enum { LINE_MAX_BYTES = 4096, CAPACITY = 256 * 1024, CLOSE_SECONDS = 2 };
+enum { CAPACITY = 256 * 1024, CLOSE_SECONDS = 2 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -38,7 +38,7 @@ static struct {
 
 /* A line being made. Text that does not fit is cut, the line still ends as it must. */
 typedef struct line {
-    char bytes[LINE_MAX_BYTES];
+    char bytes[LOG_LINE_MAX];
     size_t length;
 } line;
 
@@ -129,7 +129,7 @@ static bool fits(const line *l, const log_field *field)
 {
     size_t most = strlen(field->name) + 56;
     if (field->kind == FIELD_TEXT)
-        most += strnlen(field->text, LINE_MAX_BYTES) * 6;
+        most += strnlen(field->text, LOG_LINE_MAX) * 6;
     return l->length + most <= sizeof l->bytes - LINE_RESERVE;
 }
 
@@ -189,6 +189,16 @@ static void make(line *l, weir_level level, const char *event, const char *messa
 {
     l->length = 0;
     (sink.text ? make_text : make_json)(l, level, event, message, fields, count);
+}
+
+size_t log_json(char json[LOG_LINE_MAX], weir_level level, const char *event, const char *message,
+                const log_field *fields, size_t field_count)
+{
+    line l;
+    l.length = 0;
+    make_json(&l, level, event, message, fields, field_count);
+    memcpy(json, l.bytes, l.length - 1);
+    return l.length - 1;
 }
 
 /* ---- The ring ---- */

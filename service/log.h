@@ -41,6 +41,13 @@ bool log_wants(weir_level level);
 void log_line(weir_level level, const char *event, const char *message, const log_field *fields,
               size_t field_count);
 
+/* What log_line would write as JSON, without the line's end, for who keeps it elsewhere; its
+ * length.
+ */
+#define LOG_LINE_MAX 4096
+size_t log_json(char json[LOG_LINE_MAX], weir_level level, const char *event, const char *message,
+                const log_field *fields, size_t field_count);
+
 /* log_say(WEIR_INFO, "service.ready", "serving", field_uint("port", 80)); the fields may be left
  * out. */
 #define log_say(level, event, message, ...)                                                        \

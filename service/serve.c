@@ -13,6 +13,7 @@
 #include "../api/api.h"
 #include "events.h"
 #include "exits.h"
+#include "feeds.h"
 #include "loader.h"
 #include "log.h"
 #include "reload.h"
@@ -35,6 +36,8 @@ typedef struct service {
     const char *pool_names[QUERY_POOLS_MAX + 1]; /* the default one's first */
     weir_pool *pools[QUERY_POOLS_MAX];
     uint32_t pool_count; /* those that are open */
+    feeds feeds;
+    weir_pool_log *pool_log;
     weir_api *api;
     signals signals;
     loader loader;
@@ -260,7 +263,7 @@ static bool close_pools(service *s)
             return false;
         s->pool_count--;
     }
-    return true;
+    return feeds_close(&s->feeds) == 0;
 }
 
 static void close_all(service *s)
@@ -296,7 +299,7 @@ static int run(void *arg)
 
 /* ---- The start ---- */
 
-weir_pool_options serve_pool_options(const config *c, uint32_t index)
+weir_pool_options serve_pool_options(const config *c, uint32_t index, void *pool_log)
 {
     const pool_entry *further = index > 0 ? &c->pools.entries[index - 1] : NULL;
     const char *conninfo = further ? further->conninfo : c->database;
@@ -320,6 +323,7 @@ weir_pool_options serve_pool_options(const config *c, uint32_t index)
         .random_hosts = c->host_order == HOSTS_RANDOM,
         .max_lag_ns = conninfo_wants_standby(conninfo) ? c->replica_lag_ns : 0,
         .on_event = events_log_pool,
+        .on_event_arg = pool_log,
     };
 }
 
@@ -340,11 +344,11 @@ static int open_pools(service *s)
 {
     int code = EXIT_FINE;
     for (uint32_t i = 0; code == EXIT_FINE && s->pool_names[i]; i++) {
-        const weir_pool_options options = serve_pool_options(s->config, i);
+        const weir_pool_options options = serve_pool_options(s->config, i, s->pool_log);
         code = serve_open_pool(s->runtime, &options, i, &s->pools[i]);
         s->pool_count += code == EXIT_FINE;
     }
-    return code;
+    return code == EXIT_FINE ? feeds_open(&s->feeds, s->config, s->runtime, s->pool_log) : code;
 }
 
 static int open_api(service *s)
@@ -368,6 +372,14 @@ static int open_api(service *s)
         .gzip_min = c->gzip_min,
         .connections_max = s->clients_max,
         .idle_timeout_ns = c->client_timeout_ns,
+        .feeds = s->feeds.list,
+        .feed_count = s->feeds.count,
+        .events_kept = c->events_buffer,
+        .events_clients_max = c->events_clients_max,
+        .events_heartbeat_ns = c->events_heartbeat_ns,
+        .pool_log = s->pool_log,
+        .on_feed = events_log_feed,
+        .arg = s->pool_log,
         .expose_sql = c->expose_sql,
         .on_request = events_log_request,
         .operator= {.arg = s, .reload = ask_for_reload, .drain = ask_for_drain},
@@ -416,9 +428,10 @@ static int check_files(const service *s)
 /* To which the pools may grow: as far as somebody has said, for each. */
 static uint32_t most_connections(const config *c)
 {
+    uint32_t sum = c->channels.count > 0 ? 1 + c->pools.count : 0;
     if (c->pool_limit)
-        return c->pool_limit * (1 + c->pools.count);
-    uint32_t sum = c->pool_max;
+        return sum + c->pool_limit * (1 + c->pools.count);
+    sum += c->pool_max;
     for (uint32_t i = 0; i < c->pools.count; i++)
         sum += c->pools.entries[i].max;
     return sum;
@@ -516,13 +529,16 @@ int serve(const config *c)
                        "or lower --pool-max");
         return EXIT_SYSTEM;
     }
-    if (weir_runtime_open(&options, &s.runtime) < 0) {
+    if (weir_runtime_open(&options, &s.runtime) < 0 ||
+        weir_pool_log_open(s.runtime, &s.pool_log) < 0) {
         complain("%s", "out of memory, threads or descriptors");
+        weir_runtime_close(s.runtime);
         return EXIT_SYSTEM;
     }
     s.desk.lane = weir_runtime_lane(s.runtime, 0);
     code = open_and_run(&s);
     weir_runtime_close(s.runtime);
+    weir_pool_log_close(s.pool_log);
     loader_close(&s.loader);
     log_close();
     return code;

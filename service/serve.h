@@ -9,8 +9,9 @@
  * in one line. */
 int serve(const config *c);
 
-/* What a configuration asks for of a pool: 0 is the default one, then come the further ones. */
-weir_pool_options serve_pool_options(const config *c, uint32_t index);
+/* What a configuration asks for of a pool: 0 is the default one, then come the further ones.
+ * `pool_log`: keeps its events. */
+weir_pool_options serve_pool_options(const config *c, uint32_t index, void *pool_log);
 
 /* Opens it. EXIT_FINE, or an exit code after one line on stderr. */
 int serve_open_pool(weir_runtime *runtime, const weir_pool_options *options, uint32_t index,

@@ -78,4 +78,14 @@ join products p on p.id = 1 + (o.id * 7 + item * 53) % 200;
 update orders o
 set total = (select sum(quantity * price) from order_items where order_id = o.id);
 
+-- What changes from here on is told: curl -N …/events/orders.
+create function tell_order() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('orders', jsonb_build_object('order', new.id, 'customer', new.customer_id,
+                                                   'status', new.status, 'total', new.total)::text);
+    return null;
+end $$;
+create trigger tell_order after insert or update on orders
+    for each row execute function tell_order();
+
 analyze;
