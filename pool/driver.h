@@ -32,6 +32,7 @@ typedef struct weir_operation {
     const weir_setting *settings;
     uint32_t setting_count;
     uint32_t settings_serial; /* others of the same lease have another; never 0 */
+    size_t answer_max;        /* bytes of OPERATION_QUERY's result; 0: any number */
 } weir_operation;
 
 /* One server session. The pool's memory; a driver uses `state` and reads the rest. */
@@ -126,6 +127,9 @@ void operation_finish(weir_connection *c, int status, weir_result *result);
  * operation_finish; those of an answer without rows do, with none but the columns. A result of NULL
  * there: all rows have been given. */
 void operation_rows(weir_connection *c, weir_result *rows);
+/* The answer has more bytes than operation->answer_max: the operation is over, and cancelled, from
+ * inside this call. For OPERATION_QUERY. */
+void operation_exceeded(weir_connection *c);
 /* The operation's bytes are on their way; its first answer has arrived. For timings only. */
 void operation_sent(weir_connection *c);
 void operation_answered(weir_connection *c);

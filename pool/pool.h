@@ -53,6 +53,7 @@ struct weir_lease {
     bool leak_told;    /* an event has said so; own thread only */
     bool leak_due;     /* set where the connection was, for where it goes */
     bool reclaimed;    /* and its connection is gone; set under the pool's lock */
+    size_t answer_max; /* of its queries; 0: any number */
     weir_job job;      /* brings grant or refusal to its lane */
 
     /* Read by others for diagnosis. */

@@ -53,7 +53,13 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
     if (lease->severed)
         return tell_loss(lease->connection);
     lease->operation = (weir_operation){
-        kind, statement, params, lease->settings, lease->setting_count, lease->settings_serial,
+        kind,
+        statement,
+        params,
+        lease->settings,
+        lease->setting_count,
+        lease->settings_serial,
+        lease->answer_max,
     };
     lease->status = 0;
     lease->result = NULL;
@@ -178,6 +184,19 @@ void query_reclaim(weir_lease *lease, weir_connection *c)
     tell_taker(lease);
 }
 
+void operation_exceeded(weir_connection *c)
+{
+    weir_lease *lease = c->lease;
+    if (!c->operation)
+        return;
+    c->operation = NULL;
+    c->error.code = lease->status = WEIR_ETOOLARGE;
+    lease->spent = true;
+    lease->pool->driver->cancel(c);
+    count_cancelled(lease, c, WEIR_ETOOLARGE);
+    tell_taker(lease);
+}
+
 void operation_rows(weir_connection *c, weir_result *rows)
 {
     if (!c->operation) {
@@ -256,6 +275,11 @@ int weir_query(weir_lease *lease, const weir_statement *statement, const weir_pa
                weir_result **result)
 {
     return run(lease, OPERATION_QUERY, statement, params, result);
+}
+
+void weir_lease_limit(weir_lease *lease, size_t bytes)
+{
+    lease->answer_max = bytes;
 }
 
 int weir_describe(weir_lease *lease, const weir_statement *statement, weir_result **result)

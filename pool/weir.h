@@ -82,7 +82,8 @@ typedef struct weir_driver weir_driver;
     X(WEIR_EDEADLK, -15, "deadlock",                                                               \
       "every connection is held by tasks that wait for this pool themselves")                      \
     X(WEIR_ERECLAIMED, -16, "lease_reclaimed",                                                     \
-      "the lease was held for too long, and its connection has been taken back")
+      "the lease was held for too long, and its connection has been taken back")                   \
+    X(WEIR_ETOOLARGE, -17, "too_large", "the answer is larger than it may be")
 
 enum {
 #define X(name, value, word, text) name = value,
@@ -639,11 +640,17 @@ typedef struct weir_params {
 /* Runs a statement and waits for its whole result, until the task's deadline. `params` may be NULL
  * for none. The caller owns the result. WEIR_EQUERY and WEIR_ELOST leave details in
  * weir_lease_error; WEIR_ERECLAIMED: see reclaim_leaked, all that can be done with the lease is to
- * release it. On WEIR_ETIMEDOUT and WEIR_ECANCELED a query that had begun is cancelled at the
+ * release it. On WEIR_ETIMEDOUT, WEIR_ECANCELED and WEIR_ETOOLARGE a query that had begun is
+ * cancelled at the
  * server and the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY while another query
  * of the lease has its answer not yet taken. */
 WEIR_PUBLIC weir_async int weir_query(weir_lease *lease, const weir_statement *statement,
                                       const weir_params *params, weir_result **result);
+
+/* From now on a query's result on this lease may have so many bytes, more or less: beyond them it
+ * is cancelled at the server, and ends with WEIR_ETOOLARGE. 0, and as a lease is granted: any
+ * number. Not for streams, which have a batch at a time. */
+WEIR_PUBLIC void weir_lease_limit(weir_lease *lease, size_t bytes);
 
 /* The callback form: `done` is called once on the lease's lane, never from inside this call. The
  * lease must not be released before. `deadline_ns` is absolute, or WEIR_NEVER. */

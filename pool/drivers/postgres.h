@@ -150,6 +150,7 @@ typedef struct flight {
     prepared *used;           /* a known one that is executed; NULL: none */
     PGresult *result; /* of STEP_EXECUTE or STEP_DESCRIBE; of a stream the last, without rows */
     batch *batch;     /* of a stream, read and not yet given; NULL: no row is */
+    size_t came;      /* bytes of answers that took more than one look, more or less */
     uint64_t lag_ns;  /* by STEP_LAG */
     weir_error error; /* the first */
     step failed;      /* with that error */

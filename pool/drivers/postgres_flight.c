@@ -1,6 +1,7 @@
 /* postgres_flight.c: what is sent to the server in one go, and its answers in their order. */
 #include <assert.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "postgres.h"
 
@@ -16,6 +17,7 @@ void flight_begin(session *s, bool pipelined)
     f->answered = f->plan_changed = false;
     f->used = NULL;
     f->lag_ns = 0;
+    f->came = 0;
     f->error.code = 0;
     f->failed = STEP_SYNC;
 }
@@ -323,6 +325,31 @@ bool flight_drain(session *s)
     return flight_push(s) && collect(s);
 }
 
+static size_t waiting_bytes(const session *s)
+{
+    int waiting = 0;
+    return ioctl(PQsocket(s->pg), FIONREAD, &waiting) == 0 ? (size_t)waiting : 0;
+}
+
+/* libpq keeps a whole result and does not tell how much it has of it, so what it reads is counted;
+ * what the first look finds is not, and that is all there is of most. What comes in meanwhile is
+ * missed. */
+static bool is_counted(const session *s)
+{
+    return s->activity == ACTIVITY_OPERATION && s->flight.answered && s->operation->answer_max &&
+           s->operation->kind == OPERATION_QUERY;
+}
+
+static bool take_input(session *s)
+{
+    size_t before = is_counted(s) ? waiting_bytes(s) : 0;
+    if (!PQconsumeInput(s->pg))
+        return false;
+    size_t after = before ? waiting_bytes(s) : 0;
+    s->flight.came += before > after ? before - after : 0;
+    return true;
+}
+
 void session_ready(void *arg, int events)
 {
     session *s = arg;
@@ -331,8 +358,12 @@ void session_ready(void *arg, int events)
             watch_events(s->watch, 0); /* the loss is found when it is read on */
         return;
     }
-    if ((events & UV_READABLE) && !PQconsumeInput(s->pg)) {
+    if ((events & UV_READABLE) && !take_input(s)) {
         session_lost(s);
+        return;
+    }
+    if (is_counted(s) && s->flight.came > s->operation->answer_max) {
+        operation_exceeded(s->c);
         return;
     }
     if ((events & UV_WRITABLE) && !flight_push(s)) {
