@@ -66,6 +66,9 @@ typedef struct weir_api_operator {
     void (*drain)(void *arg);
 } weir_api_operator;
 
+/* The most that params_max may be. */
+#define API_PARAMS_MAX 256
+
 /* Strings are copied. Sizes in bytes. Zero takes the default beside it. */
 typedef struct weir_api_options {
     weir_runtime *runtime;
@@ -78,9 +81,10 @@ typedef struct weir_api_options {
     uint32_t batch_max;          /* queries in one request to /batch, /tx or /sql; 100 */
     uint32_t batch_concurrency;  /* of one batch, at once; 4 */
     uint64_t batch_timeout_ns;   /* all of them together; 20 s */
-    uint64_t stream_timeout_ns;  /* how long a stream may stand still; 30 s */
-    size_t body_max;             /* 1 MiB; larger: 413 */
-    size_t connection_memory;    /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
+    uint64_t
+        stream_timeout_ns;    /* how long a stream, or an answer's reader, may stand still; 30 s */
+    size_t body_max;          /* 1 MiB; larger: 413 */
+    size_t connection_memory; /* libmicrohttpd's, bounds the header: larger is 431; 8 KiB */
     size_t gzip_min;          /* answers from here on may be sent as gzip; SIZE_MAX: none; 1 KiB */
     uint32_t connections_max; /* clients at most, all lanes together; 4096 */
     uint64_t idle_timeout_ns; /* a client that sends nothing for so long is closed; 60 s */
@@ -91,9 +95,26 @@ typedef struct weir_api_options {
     uint64_t events_heartbeat_ns; /* a stream that is silent for so long is sent a comment; 15 s */
     weir_pool_log *pool_log;      /* NULL: there is none, nor /pool/events */
     void (*on_feed)(void *arg, const weir_feed_event *event); /* on lane 0; must not block */
-    bool expose_sql; /* show SQL text and refused rows in problems */
+    const char *cors_origins;    /* whose pages may read what is served: origins with commas between
+                                    them, or "*"; NULL: none's */
+    const char *rate_limit;      /* requests of one client and of one token: N/s, N/m or N/h, :BURST
+                                    behind it; NULL: any number */
+    const char *trusted_proxies; /* addresses and networks with commas between them, whose
+                                    X-Forwarded-For says who the client is; NULL: none */
+    uint32_t clients_per_address; /* connections, all lanes together; 0: any number */
+    size_t url_max;               /* 6 KiB; longer: 414 */
+    uint32_t params_max;          /* in a query string; 256 */
+    uint32_t rows_max;            /* of an answer that is not a stream; UINT32_MAX: any number;
+                                     10000 */
+    size_t answer_max;            /* its bytes; SIZE_MAX: any number; 16 MiB */
+    uint64_t header_timeout_ns;   /* for a header to come whole; 10 s */
+    uint64_t body_timeout_ns;     /* for a body to, or for 16 KiB more of it; 30 s */
+    bool expose_sql;              /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
+    /* A connection has been cut off. On its lane; must not block. Strings live only during the
+     * call. */
+    void (*on_client_cut)(void *arg, const char *reason, const char *address);
     void *arg;
     weir_api_operator operator;
 } weir_api_options;

@@ -2,9 +2,10 @@
 #ifndef WEIR_ARGUMENTS_H
 #define WEIR_ARGUMENTS_H
 
+#include "api.h"
 #include "bind.h"
 
-#define ARGUMENTS_MAX 256
+#define ARGUMENTS_MAX API_PARAMS_MAX
 
 typedef struct arguments {
     bind_pair pairs[ARGUMENTS_MAX];

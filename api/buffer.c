@@ -20,7 +20,13 @@ bool buffer_grow(buffer *b, size_t more)
         return false;
     if (more <= b->capacity - b->length)
         return true;
+    if (b->most && (b->length > b->most || more > b->most - b->length)) {
+        b->failed = b->overfull = true;
+        return false;
+    }
     size_t capacity = b->capacity < CAPACITY_LEAST ? CAPACITY_LEAST : b->capacity * 2;
+    if (b->most && capacity > b->most)
+        capacity = b->most;
     if (capacity < b->length + more)
         capacity = b->length + more;
     char *data = more <= CAPACITY_MOST - b->length ? realloc(b->data, capacity) : NULL;

@@ -14,7 +14,10 @@
 typedef struct buffer {
     char *data;
     size_t length, capacity;
+    size_t most; /* may be set while there is less in it: more it does not take; 0: whatever fits
+                    memory */
     bool failed;
+    bool overfull; /* because of `most` */
 } buffer;
 
 /* The slow half of buffer_reserve. */

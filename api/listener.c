@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <unistd.h>
 
+#include "clients.h"
 #include "request.h"
 
 /* Turns within one tick, before other work of the loop has its turn again. */
@@ -36,11 +37,14 @@ static void run_by(listener *l, uint64_t at_ns)
  * time-out for that, so that it might never come. */
 static bool client_went(listener *l)
 {
-    uint32_t before = l->clients;
-
-    l->clients =
+    uint32_t before = atomic_load_explicit(&l->clients, memory_order_relaxed);
+    uint32_t now =
         MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
-    return l->clients < before;
+
+    atomic_store_explicit(&l->clients, now, memory_order_relaxed);
+    if (now >= l->clients_max)
+        clients_crowded(l);
+    return now < before;
 }
 
 /* Client sockets are edge-triggered inside the daemon: what is left for later has no event of its
@@ -101,13 +105,15 @@ int listener_open(listener *l, api_lane *lane, int fd, bool admin)
 
     l->lane = lane;
     l->admin = admin;
+    l->fd = fd;
+    l->clients_max = clients;
     l->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, request_access, l,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
-        MHD_OPTION_URI_LOG_CALLBACK, request_announced, l, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, api->connection_memory,
-        MHD_OPTION_CONNECTION_LIMIT, clients, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, clients_changed, l, MHD_OPTION_URI_LOG_CALLBACK,
+        request_announced, l, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, api->connection_memory, MHD_OPTION_CONNECTION_LIMIT,
+        clients, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_END);
     if (!l->daemon) {
         close(fd);
         return WEIR_EIO;
@@ -140,6 +146,7 @@ void listener_stop(listener *l)
     if (!l->daemon)
         return;
     weir_timer_stop(&l->timer);
+    clients_stop(l);
     if (l->started)
         uv_close((uv_handle_t *)&l->poll, closed);
     /* The handle has left the loop's epoll set already; now its descriptor may go. */

@@ -200,6 +200,27 @@ static void events_listening(scrape *s)
     }
 }
 
+static void counted_sample(scrape *s, const char *name, const char *value, uint64_t number)
+{
+    name_sample(s);
+    label(s->out, name, value, true);
+    buffer_text(s->out, "} ");
+    buffer_uint(s->out, number);
+    buffer_char(s->out, '\n');
+}
+
+static void clients_cut(scrape *s)
+{
+    for (int why = 0; why < CLIENT_CUT_COUNT; why++)
+        counted_sample(s, "reason", client_cut_name((client_cut)why), s->source->clients_cut[why]);
+}
+
+static void requests_limited(scrape *s)
+{
+    counted_sample(s, "by", "address", s->source->requests_limited[RATE_BY_ADDRESS]);
+    counted_sample(s, "by", "token", s->source->requests_limited[RATE_BY_TOKEN]);
+}
+
 static void build_info(scrape *s)
 {
     name_sample(s);
@@ -242,6 +263,7 @@ WRITER(events_sent, topic_samples(s, offsetof(topic_figures, sent)))
 WRITER(events_missed, topic_samples(s, offsetof(topic_figures, missed)))
 WRITER(event_gaps, topic_samples(s, offsetof(topic_figures, gaps)))
 WRITER(draining, plain_sample(s, s->source->draining))
+WRITER(clients, plain_sample(s, s->source->clients))
 WRITER(lanes, plain_sample(s, s->source->lanes))
 WRITER(cpu_seconds, plain_sample(s, s->process.cpu_seconds))
 WRITER(resident_memory, plain_sample(s, (double)s->process.resident))
@@ -318,6 +340,12 @@ static const metric metrics[] = {
     {"weir_event_gaps", COUNTER, "Times that a client was told that it had missed some.",
      event_gaps, false},
     {"weir_draining", GAUGE, "Whether new requests are refused.", draining, false},
+    {"weir_clients", GAUGE, "HTTP clients connected.", clients, false},
+    {"weir_clients_cut", COUNTER, "HTTP clients disconnected for what they did, by reason.",
+     clients_cut, false},
+    {"weir_requests_limited", COUNTER,
+     "Requests refused because their address or their token had asked too often.", requests_limited,
+     false},
     {"weir_lanes", GAUGE, "Threads that serve requests.", lanes, false},
     {"weir_build_info", GAUGE, "The version, as a label.", build_info, false},
     {"process_cpu_seconds", COUNTER, "Processor time used.", cpu_seconds, false},

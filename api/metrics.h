@@ -4,6 +4,7 @@
 
 #include "../pool/weir.h"
 #include "buffer.h"
+#include "guards.h"
 #include "topic.h"
 
 /* What one lane measures. Written by that lane only, read from any thread, without a lock. */
@@ -43,6 +44,9 @@ typedef struct metrics_source {
     uint32_t active_requests;
     uint64_t shared_requests;
     uint32_t lanes;
+    uint32_t clients;
+    uint64_t clients_cut[CLIENT_CUT_COUNT];
+    uint64_t requests_limited[RATE_LIMIT_COUNT];
     bool draining;
 } metrics_source;
 

@@ -54,7 +54,9 @@ static bool may_meet(const operation *op, problem_kind kind)
 {
     switch (kind) {
     case PROBLEM_NO_ROW: return op->query->returns == RETURNS_ROW;
+    case PROBLEM_TOO_MANY_ROWS: return op->query->returns == RETURNS_ROWS;
     case PROBLEM_READ_ONLY: return op->method == METHOD_GET;
+    case PROBLEM_REQUEST_TIMEOUT:
     case PROBLEM_TOO_LARGE:
     case PROBLEM_MEDIA_TYPE: return has_body(op);
     default: return true;

@@ -4,21 +4,23 @@
 #include <stdio.h>
 
 const problem_kind openapi_query_problems[] = {
-    PROBLEM_BAD_REQUEST,   PROBLEM_BAD_PARAMETER, PROBLEM_BAD_VALUE,     PROBLEM_FORBIDDEN,
-    PROBLEM_NO_ROW,        PROBLEM_READ_ONLY,     PROBLEM_CONFLICT,      PROBLEM_CONTENDED,
-    PROBLEM_TOO_LARGE,     PROBLEM_MEDIA_TYPE,    PROBLEM_INTERNAL,      PROBLEM_STARTING,
-    PROBLEM_DRAINING,      PROBLEM_OVERLOADED,    PROBLEM_POOL_TIMEOUT,  PROBLEM_QUEUE_FULL,
-    PROBLEM_SHED,          PROBLEM_DEADLOCK,      PROBLEM_DATABASE_DOWN, PROBLEM_LOST,
-    PROBLEM_QUERY_TIMEOUT, PROBLEM_RECLAIMED,
+    PROBLEM_BAD_REQUEST,   PROBLEM_BAD_PARAMETER, PROBLEM_BAD_VALUE,       PROBLEM_FORBIDDEN,
+    PROBLEM_NO_ROW,        PROBLEM_READ_ONLY,     PROBLEM_CONFLICT,        PROBLEM_CONTENDED,
+    PROBLEM_TOO_LARGE,     PROBLEM_MEDIA_TYPE,    PROBLEM_INTERNAL,        PROBLEM_STARTING,
+    PROBLEM_DRAINING,      PROBLEM_OVERLOADED,    PROBLEM_POOL_TIMEOUT,    PROBLEM_QUEUE_FULL,
+    PROBLEM_SHED,          PROBLEM_DEADLOCK,      PROBLEM_DATABASE_DOWN,   PROBLEM_LOST,
+    PROBLEM_QUERY_TIMEOUT, PROBLEM_RECLAIMED,     PROBLEM_REQUEST_TIMEOUT, PROBLEM_LONG_URL,
+    PROBLEM_TOO_OFTEN,     PROBLEM_TOO_MANY_ROWS, PROBLEM_LONG_ANSWER,
 };
 const size_t openapi_query_problem_count =
     sizeof openapi_query_problems / sizeof *openapi_query_problems;
 
 static const problem_kind endpoint_problems[] = {
-    PROBLEM_BAD_REQUEST, PROBLEM_BAD_PARAMETER, PROBLEM_UNAUTHORIZED,  PROBLEM_NO_TOKEN,
-    PROBLEM_NOT_FOUND,   PROBLEM_METHOD,        PROBLEM_RESUMED,       PROBLEM_MEDIA_TYPE,
-    PROBLEM_RELOAD,      PROBLEM_STARTING,      PROBLEM_DRAINING,      PROBLEM_OVERLOADED,
-    PROBLEM_NOT_AT_REST, PROBLEM_DATABASE_DOWN, PROBLEM_EVENT_CLIENTS,
+    PROBLEM_BAD_REQUEST,   PROBLEM_BAD_PARAMETER, PROBLEM_UNAUTHORIZED,  PROBLEM_NO_TOKEN,
+    PROBLEM_NOT_FOUND,     PROBLEM_METHOD,        PROBLEM_RESUMED,       PROBLEM_MEDIA_TYPE,
+    PROBLEM_RELOAD,        PROBLEM_STARTING,      PROBLEM_DRAINING,      PROBLEM_OVERLOADED,
+    PROBLEM_NOT_AT_REST,   PROBLEM_DATABASE_DOWN, PROBLEM_EVENT_CLIENTS, PROBLEM_TOO_OFTEN,
+    PROBLEM_TOO_MANY_ROWS, PROBLEM_LONG_ANSWER,
 };
 #define ENDPOINT_PROBLEMS (sizeof endpoint_problems / sizeof *endpoint_problems)
 
@@ -32,7 +34,7 @@ static void add_problem_headers(builder *b, json_t *response, int status)
     json_t *headers = object_in(b, response, "headers");
 
     set(b, headers, "X-Request-Id", reference("headers", "X-Request-Id"));
-    if (status == 503)
+    if (status == 503 || status == 429)
         set(b, headers, "Retry-After", reference("headers", "Retry-After"));
     if (status == 405)
         set(b, headers, "Allow", reference("headers", "Allow"));
@@ -60,7 +62,8 @@ static json_t *problem_example(problem_kind kind)
     return json_pack("{s:s, s:{s:o, s:s, s:i, s:s, s:b, s:s}}", "summary", problem_title(kind),
                      "value", "type", text("/problems/%s", word), "title", problem_title(kind),
                      "status", problem_status(kind), "code", word, "retryable",
-                     problem_status(kind) == 503, "request_id", "9ee797a8757ed80daeea7955dd9923a8");
+                     problem_status(kind) == 503 || problem_status(kind) == 429, "request_id",
+                     "9ee797a8757ed80daeea7955dd9923a8");
 }
 
 static void add_problem(builder *b, const char *of, problem_kind kind)

@@ -35,6 +35,9 @@
       "GET runs in a read-only transaction. Use the method in the header Allow, or give the "      \
       "query "                                                                                     \
       "an @route with another method.")                                                            \
+    X(PROBLEM_REQUEST_TIMEOUT, 408, "request_timeout", "The request came too slowly",              \
+      "Its header or its body did not come in the time there is for it; the connection is "        \
+      "closed.")                                                                                   \
     X(PROBLEM_CONFLICT, 409, "conflict", "The change conflicts with what is stored",               \
       "A unique, foreign key or exclusion constraint stands against it.")                          \
     X(PROBLEM_CONTENDED, 409, "contended", "Another transaction was in the way",                   \
@@ -44,6 +47,8 @@
       "Another operator ended the pause that this request had begun.")                             \
     X(PROBLEM_TOO_LARGE, 413, "body_too_large", "The body is too large",                           \
       "The detail says how large it may be.")                                                      \
+    X(PROBLEM_LONG_URL, 414, "url_too_long", "Path and query string are too long",                 \
+      "The detail says how long they may be. Long values can be sent in the body of a POST.")      \
     X(PROBLEM_MEDIA_TYPE, 415, "unsupported_media_type", "The body is not JSON",                   \
       "A body must be one JSON object, sent with Content-Type: application/json.")                 \
     X(PROBLEM_RELOAD, 422, "reload_failed", "The queries on disk cannot be served",                \
@@ -51,6 +56,9 @@
       "were served before still are.")                                                             \
     X(PROBLEM_NOT_RUN, 424, "not_run", "Another query of the request had failed",                  \
       "It was not begun, or was cancelled, because one that it belongs together with failed.")     \
+    X(PROBLEM_TOO_OFTEN, 429, "too_many_requests", "Too many requests",                            \
+      "Your address, or your token, has asked more often than it may. Retry-After says when it "   \
+      "may again.")                                                                                \
     X(PROBLEM_INTERNAL, 500, "internal_error", "The query failed",                                 \
       "The query, the schema or the service is at fault, not the request.")                        \
     X(PROBLEM_STARTING, 503, "starting", "The service is starting",                                \
@@ -89,7 +97,13 @@
     X(PROBLEM_NOT_AT_REST, 504, "not_at_rest",                                                     \
       "The pool is paused, but connections are still out",                                         \
       "No connection is granted any more. `holders` says who still has one; ask again, or "        \
-      "resume.")
+      "resume.")                                                                                   \
+    X(PROBLEM_TOO_MANY_ROWS, 507, "too_many_rows", "The answer has too many rows",                 \
+      "An answer that is sent as a whole may have only so many. Ask for fewer, or for a stream: "  \
+      "Accept: application/x-ndjson.")                                                             \
+    X(PROBLEM_LONG_ANSWER, 507, "answer_too_large", "The answer is too large",                     \
+      "An answer that is sent as a whole may have only so many bytes. Ask for less, or for a "     \
+      "stream: Accept: application/x-ndjson.")
 
 typedef enum problem_kind {
 #define X(name, status, word, title, meaning) name,

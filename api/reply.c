@@ -69,6 +69,8 @@ static void reply_what_is_found(weir_request *req)
 
 void weir_reply_result(weir_request *req, weir_result **result)
 {
+    if (!excess_rows_fit(req, req->query, *result))
+        return;
     if (req->query->returns == RETURNS_ROW && weir_result_rows(*result) == 0) {
         reply_no_row(req);
         return;
@@ -243,12 +245,10 @@ void reply_members(weir_request *req)
         tell_pool(req);
 }
 
-void reply_seal(weir_request *req)
+static void seal(weir_request *req)
 {
     bool found = req->result || req->found;
 
-    if (!req->open_object)
-        return;
     if (req->status == 200)
         buffer_char(&req->out, '{');
     if (req->status == 200 && req->parts && !req->parts->alone)
@@ -260,4 +260,27 @@ void reply_seal(weir_request *req)
         tell_pool(req);
     buffer_text(&req->out, "}\n");
     req->open_object = false;
+}
+
+void reply_seal(weir_request *req)
+{
+    if (!req->open_object)
+        return;
+    if (req->status == 200)
+        req->out.most = req->lane->api->guards.answer_max;
+    seal(req);
+    if (!req->out.overfull)
+        return;
+    buffer_free(&req->out);
+    req->too_long = true;
+}
+
+void reply_ready(weir_request *req)
+{
+    reply_seal(req);
+    if (!req->too_long)
+        return;
+    req->too_long = false;
+    excess_sealed(req);
+    seal(req);
 }

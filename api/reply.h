@@ -59,8 +59,21 @@ void reply_lease(buffer *out, const weir_lease_info *lease);
 /* The last failed dial, or null; `message` names hosts and users. */
 void reply_connect_error(buffer *out, const weir_error *error, bool message);
 
-/* Encodes the result and closes the JSON object. On the loop's own stack, after the handler. */
+/* Encodes the result and closes the JSON object; one that gets too large is thrown away, which
+ * req->too_long tells. After the handler, not on a task's stack. */
 void reply_seal(weir_request *req);
+/* The same, and in place of one that was too large says so. On the loop's own stack. */
+void reply_ready(weir_request *req);
+
+/* ---- excess.c ---- */
+
+/* Whether a query's result may be answered as a whole. False when the request has been answered,
+ * because it has too many rows. */
+bool excess_rows_fit(weir_request *req, const query *q, const weir_result *result);
+/* Answers that the query was given up because it found too much; that an answer got too large when
+ * it was written. */
+void excess_cut_short(weir_request *req);
+void excess_sealed(weir_request *req);
 
 /* What belongs into the answer's JSON object behind what stands in req->out: the result, and the
  * pool where it is to be told. On the loop's own stack, after the handler. */

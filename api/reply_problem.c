@@ -294,6 +294,7 @@ void reply_failure(weir_request *req, const weir_error *why, int error)
 
     switch (error) {
     case WEIR_EQUERY: reply_server_error(req, why); return;
+    case WEIR_ETOOLARGE: excess_cut_short(req); return;
     case WEIR_ETIMEDOUT:
         p.kind = PROBLEM_QUERY_TIMEOUT;
         snprintf(detail, sizeof detail, "The query was cancelled after %.0f ms.",

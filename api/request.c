@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "clients.h"
 #include "framing.h"
 #include "pack.h"
 #include "parts.h"
@@ -20,6 +21,7 @@
 #define HELD_MAX 128
 
 #define CLIENT_GONE 499
+#define CLIENT_SLOW 408
 
 void request_list_append(request_list *list, weir_request *req)
 {
@@ -108,6 +110,11 @@ void *request_announced(void *arg, const char *uri, struct MHD_Connection *conne
     req->listener = l;
     req->connection = connection;
     req->began_ns = weir_now();
+    req->long_url = uri && strlen(uri) + length > l->lane->api->guards.url_max;
+    req->client = client_of(connection);
+    if (req->client)
+        req->client->request = req;
+    client_enter(req->client, CLIENT_HEADER);
     return req;
 }
 
@@ -116,6 +123,7 @@ static void begin(weir_request *req, const char *url, const char *method)
     id_source *ids = &req->lane->ids;
 
     req->step = REQUEST_RECEIVING;
+    client_enter(req->client, CLIENT_BODY);
     req->path = path_of(url);
     req->route = "";
     req->pool = req->lane->api->pools[0];
@@ -199,6 +207,12 @@ static void refuse_early(weir_request *req, const char *version)
         req->close = true; /* where the next request begins is not known */
         weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
         request_answer(req);
+    } else if (req->long_url) {
+        req->close = true; /* not to read a body for nothing */
+        weir_reply_error(req, PROBLEM_LONG_URL,
+                         "Path and query string may have up to %zu bytes together.",
+                         req->lane->api->guards.url_max);
+        request_answer(req);
     } else if (req->too_large && refuse_unread(req)) {
         refuse_body(req);
         request_answer(req);
@@ -251,6 +265,8 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
     if (!req)
         return MHD_NO; /* there was no memory for it */
     if (req->step == REQUEST_ANNOUNCED) {
+        if (req->client && req->client->phase == CLIENT_CUT)
+            return MHD_NO;
         begin(req, url, method);
         req->http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
         refuse_early(req, version);
@@ -273,6 +289,7 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
         return MHD_NO;
     server_request_began(req->lane);
     req->counted = true;
+    client_enter(req->client, CLIENT_SERVED);
     if (!req->too_large) {
         route_request(req);
     } else {
@@ -321,6 +338,16 @@ static void end(weir_request *req, int status)
         server_request_ended(lane);
 }
 
+static void let_go(weir_request *req)
+{
+    if (!req->client)
+        return;
+    req->too_slow = req->client->phase == CLIENT_CUT && req->step == REQUEST_RECEIVING;
+    req->client->request = NULL;
+    client_enter(req->client, CLIENT_IDLE);
+    req->client = NULL;
+}
+
 void request_completed(void *arg, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode how)
 {
@@ -328,6 +355,7 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
     if (!req)
         return;
     *context = NULL;
+    let_go(req);
     if (req->step == REQUEST_ANNOUNCED) { /* no header came that could be understood */
         request_free(req);
         return;
@@ -350,7 +378,7 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
     if (req->stream.failed)
         end(req, req->stream.status);
     else
-        end(req, answered ? req->status : CLIENT_GONE);
+        end(req, answered ? req->status : req->too_slow ? CLIENT_SLOW : CLIENT_GONE);
 }
 
 /* ---- Its answer ---- */
@@ -411,6 +439,7 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
                request_header(req, MHD_HTTP_HEADER_AUTHORIZATION)
                    ? "Bearer realm=\"weir\", error=\"invalid_token\""
                    : "Bearer realm=\"weir\"");
+    cross_origin_tell(req, response);
     if (req->close || atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed))
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
@@ -431,7 +460,7 @@ static struct MHD_Response *whole_response(weir_request *req)
  * so, and end the connection. */
 static bool queue_answer(weir_request *req)
 {
-    reply_seal(req);
+    reply_ready(req);
     if (!req->stream.begun)
         pack_answer(req);
     if (req->out.failed || !req->status)
@@ -442,6 +471,8 @@ static bool queue_answer(weir_request *req)
     if (!response)
         return false;
     add_headers(req, response);
+    if (!req->stream.begun && !req->events)
+        client_enter(req->client, CLIENT_ANSWER);
     bool queued = MHD_queue_response(req->connection, (unsigned)req->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return queued;

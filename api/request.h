@@ -29,13 +29,18 @@ struct weir_request {
     disconnect_watch *watch;           /* NULL: not watched */
     request_step step;
     bool client_gone;
-    bool held;      /* runs, and its connection is not suspended */
-    bool fresh;     /* in the lane's `fresh` list */
-    bool too_large; /* the body; what still comes is thrown away */
-    bool trace;     /* ?_trace=1: the answer tells its lifecycle */
-    bool close;     /* the connection ends with this answer */
-    bool counted;   /* it has come whole, and a drain waits for its answer */
-    bool http_1_0;  /* or older: knows no chunks */
+    bool held;             /* runs, and its connection is not suspended */
+    bool fresh;            /* in the lane's `fresh` list */
+    bool too_large;        /* the body; what still comes is thrown away */
+    bool trace;            /* ?_trace=1: the answer tells its lifecycle */
+    bool too_long;         /* it was thrown away for that, and another is to be given */
+    bool close;            /* the connection ends with this answer */
+    bool counted;          /* it has come whole, and a drain waits for its answer */
+    bool http_1_0;         /* or older: knows no chunks */
+    bool long_url;         /* longer than it may be */
+    bool too_slow;         /* it did not come whole in its time */
+    bool for_operators;    /* what it asks for is */
+    struct client *client; /* whose connection it is; NULL: not known */
     uint64_t began_ns;
 
     /* What was asked. Strings are libmicrohttpd's until it lets go. */
@@ -125,6 +130,19 @@ bool request_accepts(const weir_request *req, const char *media_type);
 
 void request_list_append(request_list *list, weir_request *req);
 void request_list_remove(request_list *list, weir_request *req);
+
+/* ---- cross_origin.c ---- */
+
+/* Whether it is a browser's question what a page of another origin may do, and may be answered. */
+bool cross_origin_asks(const weir_request *req);
+/* Adds what a browser has to know to let such a page read the answer. */
+void cross_origin_tell(const weir_request *req, struct MHD_Response *response);
+
+/* ---- limit.c ---- */
+
+/* Charges the request to its client. False when it has been answered, because that has asked too
+ * often. */
+bool limit_let_in(weir_request *req);
 
 /* ---- route.c ---- */
 

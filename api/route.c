@@ -77,9 +77,18 @@ static const char *pattern_of(const endpoint *e)
     return e->serve == serve_events ? "/events/{channel}" : "/problems/{word}";
 }
 
+/* Probes and scrapes come at a pace of their own. What an operator does needs a token, at which
+ * nobody is to guess at any pace. */
+static bool is_exempt(const weir_request *req, const endpoint *e)
+{
+    return req->listener->admin || (e->admin && e->method == METHOD_GET);
+}
+
 static void serve_endpoint(weir_request *req, const endpoint *e)
 {
     req->route = pattern_of(e);
+    if (!is_exempt(req, e) && !limit_let_in(req))
+        return;
     if (req->method == e->method)
         e->serve(req);
     else if (strcmp(req->method_name, "OPTIONS") == 0)
@@ -101,10 +110,17 @@ static bool is_json(const char *type)
 
 bool route_arguments(weir_request *req, arguments *a)
 {
+    uint32_t most = req->lane->api->guards.params_max;
     const char *wrong = arguments_parse(a, req->query_string);
 
     if (wrong) {
         weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", wrong);
+        return false;
+    }
+    if (a->count > most) {
+        weir_reply_error(req, PROBLEM_BAD_REQUEST,
+                         "The query string has %u arguments and may have %u (--params-max).",
+                         a->count, most);
         return false;
     }
     if (req->body_length > 0 && !is_json(request_header(req, MHD_HTTP_HEADER_CONTENT_TYPE))) {
@@ -258,13 +274,16 @@ void route_request(weir_request *req)
 {
     const endpoint *e = find_endpoint(req);
 
-    if (e)
+    req->for_operators = e && e->admin;
+    if (cross_origin_asks(req))
+        req->status = MHD_HTTP_NO_CONTENT; /* what it may do is in the headers */
+    else if (e)
         serve_endpoint(req, e);
     else if (req->listener->admin)
         weir_reply_error(req, PROBLEM_NOT_FOUND, "This listener serves operators only.");
     else if (strcmp(req->path, "*") == 0 && strcmp(req->method_name, "OPTIONS") == 0)
         reply_options(req, (1u << METHOD_COUNT) - 1);
-    else if (route_queries(req))
+    else if (limit_let_in(req) && route_queries(req))
         route_query(req);
     if (req->step == REQUEST_RECEIVING)
         request_answer(req);

@@ -52,6 +52,18 @@ static uint32_t look_at_topics(const weir_api *api, metrics_topic *topics)
     return count;
 }
 
+static void add_up(const weir_api *api, metrics_source *source)
+{
+    for (uint32_t i = 0; i < api->lane_count; i++) {
+        const api_lane *lane = api->lanes[i];
+        source->clients += atomic_load(&lane->front.clients) + atomic_load(&lane->admin.clients);
+        for (int why = 0; why < CLIENT_CUT_COUNT; why++)
+            source->clients_cut[why] += atomic_load(&lane->clients_cut[why]);
+        for (int by = 0; by < RATE_LIMIT_COUNT; by++)
+            source->requests_limited[by] += atomic_load(&lane->requests_limited[by]);
+    }
+}
+
 void serve_metrics(weir_request *req)
 {
     bool openmetrics = request_accepts(req, "application/openmetrics-text");
@@ -60,7 +72,7 @@ void serve_metrics(weir_request *req)
     metrics_topic *topics = malloc(count_topics(api) * sizeof *topics);
 
     if (pools && topics) {
-        const metrics_source source = {
+        metrics_source source = {
             .pools = pools,
             .pool_count = look_at_pools(api, pools),
             .topics = topics,
@@ -72,6 +84,7 @@ void serve_metrics(weir_request *req)
             .lanes = api->lane_count,
             .draining = atomic_load(&api->draining),
         };
+        add_up(api, &source);
         metrics_write(&req->out, &source, openmetrics);
         weir_reply_body(req, 200,
                         openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

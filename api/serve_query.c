@@ -8,6 +8,7 @@ weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **row
     if (until - now < req->query_timeout_ns && until > now)
         req->query_timeout_ns = until - now; /* which is what a late answer tells */
     weir_scoped_timeout(limit, req->query_timeout_ns);
+    weir_lease_limit(lease, req->lane->api->guards.answer_max);
     return weir_query(lease, req->statement, req->params, rows);
 }
 

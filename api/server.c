@@ -350,6 +350,7 @@ static void api_free(weir_api *api)
     free(api->shards);
     free(api->pools);
     tokens_close(&api->tokens);
+    guards_close(&api->guards);
     free(api);
 }
 
@@ -380,7 +381,7 @@ static int open_feeds(weir_api *api, const weir_api_options *options)
     return r;
 }
 
-static int api_new(const weir_api_options *options, weir_api **made)
+static int api_new(const weir_api_options *options, weir_api **made, char *why, size_t why_size)
 {
     weir_api *api = calloc(1, sizeof *api);
     if (!api)
@@ -408,6 +409,7 @@ static int api_new(const weir_api_options *options, weir_api **made)
         .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,
         .on_request = options->on_request,
+        .on_client_cut = options->on_client_cut,
         .arg = options->arg,
         .lane_count = weir_runtime_lanes(options->runtime),
         .lanes_open = weir_runtime_lanes(options->runtime),
@@ -418,6 +420,8 @@ static int api_new(const weir_api_options *options, weir_api **made)
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
     int r = api->pools && api->lanes && api->shards ? 0 : WEIR_ENOMEM;
+    if (r == 0)
+        r = guards_open(&api->guards, options, why, why_size);
     for (uint32_t i = 0; r == 0 && i < api->pool_count; i++)
         api->pools[i] = options->pools[i];
     for (uint32_t i = 0; r == 0 && i < api->lane_count; i++) {
@@ -442,9 +446,11 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
         snprintf(why, why_size, "a runtime and a pool are needed");
         return WEIR_EINVAL;
     }
-    int r = api_new(options, &made);
+    *why = '\0';
+    int r = api_new(options, &made, why, why_size);
     if (r < 0) {
-        snprintf(why, why_size, "%s", weir_strerror(r));
+        if (!*why)
+            snprintf(why, why_size, "%s", weir_strerror(r));
         return r;
     }
     snprintf(why, why_size, "libmicrohttpd could not be started");

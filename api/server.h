@@ -9,6 +9,7 @@
 #include "api.h"
 #include "event_stream.h"
 #include "feed.h"
+#include "guards.h"
 #include "metrics.h"
 #include "request_id.h"
 #include "tokens.h"
@@ -23,9 +24,13 @@ typedef struct listener {
     uv_poll_t poll;            /* on the daemon's epoll descriptor */
     weir_timer timer;          /* when libmicrohttpd wants to run without an event */
     uint64_t ran_ns;
-    uint32_t held;         /* connections that wait for their answer without being suspended */
-    uint32_t turns_wanted; /* that libmicrohttpd needs before it has nothing left to do */
-    uint32_t clients;      /* after its last turn */
+    uint32_t held;            /* connections that wait for their answer without being suspended */
+    uint32_t turns_wanted;    /* that libmicrohttpd needs before it has nothing left to do */
+    _Atomic uint32_t clients; /* after its last turn; any thread */
+    uint32_t clients_max;
+    int fd; /* where it listens */
+    struct client *first_client, *last_client;
+    weir_timer look_timer; /* when they are looked at next */
     bool admin;            /* serves operators, and nobody else */
     bool started;
 } listener;
@@ -66,7 +71,9 @@ struct api_lane {
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
     _Atomic uint32_t requests;
-    _Atomic uint64_t shared_requests; /* that joined a run which another had begun */
+    _Atomic uint64_t shared_requests;               /* that joined a run which another had begun */
+    _Atomic uint64_t clients_cut[CLIENT_CUT_COUNT]; /* written here, read by any thread */
+    _Atomic uint64_t requests_limited[RATE_LIMIT_COUNT];
 };
 
 struct weir_api {
@@ -85,9 +92,11 @@ struct weir_api {
     uint64_t acquire_timeout_ns, query_timeout_ns, stream_timeout_ns, idle_timeout_ns;
     size_t body_max, connection_memory, gzip_min;
     uint32_t connections_max;
+    guards guards;
     bool expose_sql;
     bool separate_admin; /* what is for operators is on a listener of its own */
     void (*on_request)(void *arg, const weir_request_record *record);
+    void (*on_client_cut)(void *arg, const char *reason, const char *address);
     void *arg;
 
     uint16_t port, admin_port;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "../api/api.h"
 #include "../api/duration.h"
 #include "../api/nearest.h"
 #include "../pool/weir.h"
@@ -23,6 +24,7 @@ typedef enum kind {
     KIND_LIFETIME, /* the same, or "off" for WEIR_NEVER */
     KIND_SIZE,     /* size_t, from `least` to `most` */
     KIND_LIMIT,    /* the same, or "off" for SIZE_MAX */
+    KIND_MOST,     /* uint32_t, from `least` to `most`, or "off" for UINT32_MAX */
     KIND_SWITCH,   /* bool */
     KIND_CHOICE,   /* uint32_t: an index into `choices` */
     KIND_POOL,     /* NAME=URL, any number of times, into pools */
@@ -86,7 +88,8 @@ static const flag flags[] = {
     {"batch-timeout", KIND_DURATION, FIELD(batch_timeout_ns), "TIME", "20s",
      "how long all of a /batch, /tx or /sql may take, waiting included", 0, 0, NULL},
     {"stream-timeout", KIND_DURATION, FIELD(stream_timeout_ns), "TIME", "30s",
-     "how long a stream may stand still, for its reader or for the database", 0, 0, NULL},
+     "how long a stream may stand still, for its reader or for the database; or any answer for its "
+     "reader", 0, 0, NULL},
     {"events", KIND_CHANNEL, FIELD(channels), "CHANNEL[@POOL]", NULL,
      "sends what is NOTIFYed there to clients of /events/CHANNEL; repeatable", 0, 0, NULL},
     {"events-buffer", KIND_COUNT, FIELD(events_buffer), "N", "1024",
@@ -119,12 +122,32 @@ static const flag flags[] = {
      "how long running requests may take once told to stop", 0, 0, NULL},
     {"clients-max", KIND_COUNT, FIELD(clients_max), "N", "4096",
      "HTTP clients connected at once", 1, 1000000, NULL},
+    {"clients-per-address", KIND_MOST, FIELD(clients_per_address), "N|off", "off",
+     "of these, from one address (IPv6: one /64) that is no trusted proxy", 1, 1000000, NULL},
     {"client-timeout", KIND_DURATION, FIELD(client_timeout_ns), "TIME", "60s",
      "a client silent for longer is disconnected", 0, 0, NULL},
+    {"header-timeout", KIND_DURATION, FIELD(header_timeout_ns), "TIME", "10s",
+     "how long a request's header may take to come", 0, 0, NULL},
+    {"body-timeout", KIND_DURATION, FIELD(body_timeout_ns), "TIME", "30s",
+     "how long its body may, or 16 KiB more of it", 0, 0, NULL},
+    {"url-max", KIND_SIZE, FIELD(url_max), "SIZE", "6k",
+     "longest path and query string; --header-max has to leave room for it", 64, 1024 * KIB, NULL},
+    {"params-max", KIND_COUNT, FIELD(params_max), "N", "256",
+     "parameters in a query string", 1, API_PARAMS_MAX, NULL},
     {"body-max", KIND_SIZE, FIELD(body_max), "SIZE", "1m",
      "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
     {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
+    {"rows-max", KIND_MOST, FIELD(rows_max), "N|off", "10000",
+     "rows in an answer that is not a stream", 1, UINT32_MAX - 1, NULL},
+    {"answer-max", KIND_LIMIT, FIELD(answer_max), "SIZE|off", "16m",
+     "largest answer that is not a stream", 64 * KIB, UINT64_C(1024) * 1024 * KIB, NULL},
+    {"cors-origin", KIND_TEXT, FIELD(cors_origin), "ORIGIN,…|*", NULL,
+     "whose pages may read answers in a browser: https://shop.example, or * for all", 0, 0, NULL},
+    {"rate-limit", KIND_TEXT, FIELD(rate_limit), "N/s[:BURST]", NULL,
+     "requests of one address and of one token; also N/m, N/h", 0, 0, NULL},
+    {"trusted-proxies", KIND_TEXT, FIELD(trusted_proxies), "CIDR,…", NULL,
+     "whose X-Forwarded-For says where a request comes from", 0, 0, NULL},
     {"gzip-min", KIND_LIMIT, FIELD(gzip_min), "SIZE|off", "1k",
      "answers from this size on are sent as gzip to clients that accept it", 1,
      UINT64_C(1024) * 1024 * KIB, NULL},
@@ -198,8 +221,12 @@ static void expectation(const flag *f, char *text, size_t size)
     switch (f->kind) {
     case KIND_COUNT:
     case KIND_AUTO:
+    case KIND_MOST:
         snprintf(text, size, "%sa whole number from %" PRIu64 " to %" PRIu64,
-                 f->kind == KIND_AUTO ? "auto or " : "", f->least, f->most);
+                 f->kind == KIND_AUTO   ? "auto or "
+                 : f->kind == KIND_MOST ? "off or "
+                                        : "",
+                 f->least, f->most);
         break;
     case KIND_DURATION:
     case KIND_LIFETIME:
@@ -239,8 +266,9 @@ static bool store(const flag *f, const char *text, config *c)
     switch (f->kind) {
     case KIND_TEXT: *(const char **)field = text; return true;
     case KIND_AUTO:
-        if (strcmp(text, "auto") == 0) {
-            *(uint32_t *)field = 0;
+    case KIND_MOST:
+        if (strcmp(text, f->kind == KIND_AUTO ? "auto" : "off") == 0) {
+            *(uint32_t *)field = f->kind == KIND_AUTO ? 0 : UINT32_MAX;
             return true;
         }
         /* fall through */

@@ -33,7 +33,11 @@ typedef struct config {
     uint64_t idle_timeout_ns, max_lifetime_ns, drain_timeout_ns;
     uint64_t stream_timeout_ns;
     uint64_t client_timeout_ns;
-    uint32_t clients_max;
+    uint32_t clients_max, clients_per_address; /* UINT32_MAX: off */
+    uint64_t header_timeout_ns, body_timeout_ns;
+    size_t url_max, answer_max;                             /* SIZE_MAX: off */
+    uint32_t params_max, rows_max;                          /* UINT32_MAX: off */
+    const char *cors_origin, *rate_limit, *trusted_proxies; /* NULL when not given */
     size_t body_max, header_max;
     size_t gzip_min; /* SIZE_MAX: off */
     bool expose_sql;

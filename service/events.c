@@ -18,7 +18,7 @@ typedef struct repeat {
 } repeat;
 
 static repeat repeats[WEIR_EVENT_COUNT];
-static repeat refused_requests, unknown_operators; /* 503, 401 */
+static repeat refused_requests, refused_answers, unknown_operators; /* 503, 507, 401 */
 
 /* Kinds that come by the thousand when the database is away or the pool is short. */
 static bool may_flood(weir_event_kind kind)
@@ -146,6 +146,13 @@ void events_log_feed(void *arg, const weir_feed_event *event)
          fields, sizeof fields / sizeof *fields);
 }
 
+void events_log_client(void *arg, const char *reason, const char *address)
+{
+    (void)arg;
+    log_say(WEIR_DEBUG, "http.client_cut", "disconnected a client", field_text("reason", reason),
+            field_text("address", address));
+}
+
 /* One who tries tokens is worth a line, too. */
 static weir_level request_level(int status)
 {
@@ -160,6 +167,7 @@ void events_log_request(void *arg, const weir_request_record *record)
     uint64_t left_out = 0;
     (void)arg;
     repeat *flood = record->status == 503   ? &refused_requests
+                    : record->status == 507 ? &refused_answers
                     : record->status == 401 ? &unknown_operators
                                             : NULL;
     if (!log_wants(level) || (flood && !is_due(flood, &left_out)))

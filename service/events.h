@@ -13,8 +13,11 @@ void events_log_pool(void *arg, const weir_event *event);
 /* For weir_api_options.on_feed; `arg` as above. */
 void events_log_feed(void *arg, const weir_feed_event *event);
 
-/* For weir_api_options.on_request: 5xx and 401 are warnings (503 and 401 as above), clients that
- * went away worth a line, the rest for debugging. */
+/* For weir_api_options.on_client_cut: for debugging. */
+void events_log_client(void *arg, const char *reason, const char *address);
+
+/* For weir_api_options.on_request: 5xx and 401 are warnings (503, 507 and 401 as above), clients
+ * that went away worth a line, the rest for debugging. */
 void events_log_request(void *arg, const weir_request_record *record);
 
 #endif

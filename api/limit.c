@@ -1,0 +1,83 @@
+/* limit.c: requests of clients that ask too often. */
+#include <stdio.h>
+#include <strings.h>
+
+#include "clients.h"
+#include "reply.h"
+
+/* Headers X-Forwarded-For of one request; proxies add to the last, or one behind it. */
+#define FORWARDED_MAX 16
+
+typedef struct forwarded {
+    const char *values[FORWARDED_MAX]; /* the last ones */
+    uint32_t count;
+} forwarded;
+
+static enum MHD_Result collect(void *arg, enum MHD_ValueKind kind, const char *name,
+                               const char *value)
+{
+    forwarded *f = arg;
+
+    if (!value || strcasecmp(name, "X-Forwarded-For") != 0)
+        return MHD_YES;
+    if (f->count == FORWARDED_MAX)
+        memmove(f->values, f->values + 1, --f->count * sizeof *f->values);
+    f->values[f->count++] = value;
+    return MHD_YES;
+}
+
+static ip who_asks(const weir_request *req)
+{
+    const proxies *p = req->lane->api->guards.proxies;
+    ip peer = req->client ? req->client->address : (ip){0};
+    forwarded f = {0};
+
+    if (!proxies_trust(p, &peer))
+        return peer;
+    MHD_get_connection_values(req->connection, MHD_HEADER_KIND, collect, &f);
+    return proxies_client(p, &peer, f.values, f.count);
+}
+
+/* Whoever has an operator's token may ask as often as they like; who guesses at one, not. */
+static bool is_operator(const weir_request *req, const char *authorization)
+{
+    return authorization && tokens_judge(&req->lane->api->tokens, authorization) == TOKEN_GOOD;
+}
+
+static void count(weir_request *req, int which)
+{
+    _Atomic uint64_t *counter = &req->lane->requests_limited[which];
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, before + 1, memory_order_relaxed); /* this lane alone writes */
+}
+
+static void refuse(weir_request *req, int which, uint64_t wait_ns)
+{
+    char detail[128];
+
+    count(req, which);
+    snprintf(detail, sizeof detail, "This %s has asked too often: it may again in %.1f s.",
+             which == RATE_BY_TOKEN ? "token" : "address", (double)wait_ns / 1e9 + 0.05);
+    weir_reply_problem(req,
+                       (problem){.kind = PROBLEM_TOO_OFTEN, .detail = detail, .retryable = true});
+    req->retry_after = (uint32_t)(wait_ns / WEIR_S(1) + 1);
+}
+
+bool limit_let_in(weir_request *req)
+{
+    rate *r = req->lane->api->guards.rate;
+    const char *authorization = r ? request_header(req, MHD_HTTP_HEADER_AUTHORIZATION) : NULL;
+    uint64_t keys[RATE_LIMIT_COUNT], wait_ns = 0;
+    int count = 1;
+
+    if (!r || is_operator(req, authorization))
+        return true;
+    ip address = who_asks(req), household = ip_household(&address);
+    keys[RATE_BY_ADDRESS] = rate_key(r, &household, sizeof household);
+    if (authorization)
+        keys[count++] = rate_key(r, authorization, strlen(authorization));
+    int which = rate_take(r, keys, count, weir_now(), &wait_ns);
+    if (which >= 0)
+        refuse(req, which, wait_ns);
+    return which < 0;
+}
