@@ -15,17 +15,21 @@ static bool may_have_changed(const weir_request *req)
     return !has_several(req) && !req->statement->read_only;
 }
 
-bool excess_rows_fit(weir_request *req, const query *q, const weir_result *result)
+bool excess_rows(const weir_request *req, const query *q, uint32_t rows)
 {
-    uint32_t most = req->lane->api->guards.rows_max, rows = weir_result_rows(result);
+    return q->returns == RETURNS_ROWS && rows > req->lane->api->guards.rows_max;
+}
 
-    if (q->returns != RETURNS_ROWS || rows <= most)
-        return true;
+bool excess_refused(weir_request *req, const query *q, uint32_t rows)
+{
+    if (!excess_rows(req, q, rows))
+        return false;
     weir_reply_error(req, PROBLEM_TOO_MANY_ROWS,
                      "The query found %u rows, and an answer may have %u unless it is a stream: "
                      "ask for fewer, " ADVICE "%s",
-                     rows, most, may_have_changed(req) ? " What was changed stays so." : "");
-    return false;
+                     rows, req->lane->api->guards.rows_max,
+                     may_have_changed(req) ? " What was changed stays so." : "");
+    return true;
 }
 
 void excess_cut_short(weir_request *req)

@@ -69,7 +69,7 @@ static void reply_what_is_found(weir_request *req)
 
 void weir_reply_result(weir_request *req, weir_result **result)
 {
-    if (!excess_rows_fit(req, req->query, *result))
+    if (excess_refused(req, req->query, weir_result_rows(*result)))
         return;
     if (req->query->returns == RETURNS_ROW && weir_result_rows(*result) == 0) {
         reply_no_row(req);
@@ -281,6 +281,7 @@ void reply_ready(weir_request *req)
     if (!req->too_long)
         return;
     req->too_long = false;
+    *req->etag = '\0';
     excess_sealed(req);
     seal(req);
 }

@@ -67,9 +67,10 @@ void reply_ready(weir_request *req);
 
 /* ---- excess.c ---- */
 
-/* Whether a query's result may be answered as a whole. False when the request has been answered,
- * because it has too many rows. */
-bool excess_rows_fit(weir_request *req, const query *q, const weir_result *result);
+/* Whether these are more rows of a query than may be answered as a whole. */
+bool excess_rows(const weir_request *req, const query *q, uint32_t rows);
+/* The same; then the request has been answered so. */
+bool excess_refused(weir_request *req, const query *q, uint32_t rows);
 /* Answers that the query was given up because it found too much; that an answer got too large when
  * it was written. */
 void excess_cut_short(weir_request *req);

@@ -19,6 +19,7 @@ struct shared_run {
     bool over;           /* and all who waited have been woken */
     bool granted;        /* it had a lease */
     bool found;          /* rows, or the row, or their count: encoded in asker->out */
+    uint32_t rows;       /* that it has found */
     int error;           /* why not, else */
     weir_error why;      /* in the server's words, where it had a lease */
     weir_request *asker; /* in whose name the query runs: like those that wait, but nobody's */
@@ -81,9 +82,15 @@ static void encode(shared_run *run)
 {
     weir_request *asker = run->asker;
 
-    run->found = asker->query->returns != RETURNS_ROW || weir_result_rows(asker->result) > 0;
+    run->rows = weir_result_rows(asker->result);
+    if (excess_rows(asker, asker->query, run->rows))
+        return; /* as each who waits will find, too */
+    asker->out.most = asker->lane->api->guards.answer_max;
+    run->found = asker->query->returns != RETURNS_ROW || run->rows > 0;
     if (run->found)
         reply_members(asker);
+    if (asker->out.overfull)
+        run->error = WEIR_ETOOLARGE;
 }
 
 /* On the loop's own stack, which encoding needs. */
@@ -270,6 +277,8 @@ weir_async void serve_shared(weir_request *req)
     take_timings(req, since_ns);
     req->query_timeout_ns = r < 0 ? req->timings.query_ns : run->asker->query_timeout_ns;
     int error = r < 0 ? r : run->error;
+    if (error == 0 && excess_refused(req, req->query, run->rows))
+        return;
     if (error == 0)
         reply_found(req, run->found ? &run->asker->out : NULL);
     else if (run->granted)

@@ -336,7 +336,7 @@ static weir_async outcome run_step(part *p, weir_lease *lease)
         return step_failed(p, lease, r);
     if (q->returns == RETURNS_ROW && weir_result_rows(rows) == 0)
         return no_row(p, "The query found no row.");
-    if (!excess_rows_fit(p->of->whole, q, rows)) {
+    if (excess_refused(p->of->whole, q, weir_result_rows(rows))) {
         tell_step(p->of->whole, p, NULL);
         return FAILED;
     }

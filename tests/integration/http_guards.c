@@ -11,6 +11,9 @@ static int start(void **state)
     query_file("series", "-- @optional pad\n"
                          "select g as id, repeat('x', coalesce(:pad::int, 0)) as x from "
                          "generate_series(1, :n::int) g\n");
+    query_file("shared", "-- @cache 5s\n-- @optional pad\n"
+                         "select g as id, repeat('x', coalesce(:pad::int, 0)) as x from "
+                         "generate_series(1, :n::int) g\n");
     query_file("count", "-- @returns count\nselect g from generate_series(1, :n::int) g\n");
     query_file("fill", "-- @route POST /fill\ninsert into parent select g from generate_series(1, "
                        ":n::int) g returning id\n");
@@ -240,6 +243,22 @@ static void an_answer_that_is_too_large_is_a_problem(void **state)
     http_reply_free(&r);
 }
 
+static void answers_that_are_shared_are_limited_too(void **state)
+{
+    http_reply r = get("/q/shared?n=20");
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    r = get("/q/shared?n=21");
+    assert_too_much(&r, "too_many_rows");
+    http_reply_free(&r);
+    r = get("/q/shared?n=2&pad=33000");
+    assert_too_much(&r, "answer_too_large");
+    http_reply_free(&r);
+    r = get("/q/shared?n=200000&pad=100");
+    assert_too_much(&r, "answer_too_large");
+    http_reply_free(&r);
+}
+
 /* Before all of it has been read: the server is told to stop. */
 static void a_huge_answer_is_not_read_to_its_end(void **state)
 {
@@ -433,6 +452,7 @@ int main(void)
         with(serve_little, too_many_parameters_are_refused),
         with(serve_little, too_many_rows_are_a_problem_that_says_to_stream),
         with(serve_little, an_answer_that_is_too_large_is_a_problem),
+        with(serve_little, answers_that_are_shared_are_limited_too),
         with(serve_little, a_huge_answer_is_not_read_to_its_end),
         with(serve_little, what_a_refused_answer_has_changed_is_told),
         with(serve_little, a_transaction_with_too_much_to_tell_is_undone),
