@@ -138,7 +138,9 @@ static bool take_body(weir_request *req, uint32_t takes, control_values *v)
     bool good = r == 0;
 
     if (r == WEIR_EINVAL)
-        weir_reply_error(req, PROBLEM_BAD_REQUEST, "%s", fault.message);
+        weir_reply_problem(req, (problem){.kind = PROBLEM_BAD_REQUEST,
+                                          .detail = fault.message,
+                                          .parameter = fault.parameter});
     else if (r < 0)
         weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory for the body.");
     else

@@ -75,7 +75,7 @@ bool etag_listed(const char *header, const char *etag)
     for (;;) {
         at += strspn(at, " \t,");
         if (*at == '*')
-            return true;
+            return strchr(" \t,", at[1]); /* the end included */
         at = without_weakness(at);
         if (*at != '"')
             return false; /* the end, or no list of tags */

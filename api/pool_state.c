@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fields.h"
 #include "reply.h"
 
 /* Leases and connections are all shown, waiters up to here: `waiting` counts them. */
@@ -243,13 +244,21 @@ static void tell_pool(buffer *out, weir_pool *pool)
 static bool choose_pool(weir_request *req)
 {
     arguments a;
+    const char *name = NULL;
 
     if (!route_arguments(req, &a))
         return false;
-    for (uint32_t i = 0; i < a.count; i++)
-        if (strcmp(a.pairs[i].name, "name") == 0 && a.pairs[i].value)
-            return reply_any_pool_named(req, a.pairs[i].value);
-    return true;
+    for (uint32_t i = 0; i < a.count; i++) {
+        const bind_pair *p = &a.pairs[i];
+        if (p->name[0] == '_')
+            continue;
+        if (strcmp(p->name, "name") != 0)
+            return fields_refuse(req, "", p->name, "means nothing here.");
+        if (name || !p->value)
+            return fields_refuse(req, "", p->name, "must be the name of a pool, once.");
+        name = p->value;
+    }
+    return !name || reply_any_pool_named(req, name);
 }
 
 void serve_pool_state(weir_request *req)

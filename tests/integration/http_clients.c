@@ -2,7 +2,6 @@
 #include "../support/items.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,38 +65,6 @@ static void a_request_byte_by_byte_is_understood(void **state)
     assert_memory_equal(heard, "HTTP/1.1 200", 12);
     free(heard);
     close(fd);
-}
-
-static void garbage_costs_nothing_lasting(void **state)
-{
-    static const char *const garbage[] = {
-        "\r\n\r\n\r\n",
-        "hello\r\n\r\n",
-        "GET\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", /* TLS */
-        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5x\r\n\r\n",
-        "POST /items HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "GET /q/echo?%a=%b&%c HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET http://h/q/ping HTTP/1.1\r\nHost: x\r\n\r\n",
-        "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET ../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-        "POST /items HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf",
-    };
-    int before = weir_descriptors(weir);
-    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
-        int fd = raw_dial(weir_port(weir));
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        say(fd, garbage[i]);
-        poll(&wait, 1, 100);
-        close(fd);
-    }
-    http_reply r = get("/q/ping");
-    assert_status(&r, 200);
-    http_reply_free(&r);
-    assert_true(BECOMES(metric("http_server_active_requests") == 1, 5)); /* the one that asks */
-    assert_true(BECOMES(weir_descriptors(weir) <= before + 2, 5));
 }
 
 #define GONE                                                                                       \
@@ -192,7 +159,6 @@ int main(void)
         usual(pipelined_requests_are_answered_in_order),
         usual(http_1_0_closes_unless_asked_not_to),
         usual(a_request_byte_by_byte_is_understood),
-        usual(garbage_costs_nothing_lasting),
         usual(a_client_that_vanishes_while_its_query_runs_has_it_cancelled),
         narrow(a_client_that_vanishes_while_it_waits_leaves_the_queue),
         usual(clients_that_vanish_at_any_moment_leave_nothing_behind),

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,10 +66,18 @@ static size_t collect(char *bytes, size_t size, size_t count, void *arg)
     return more;
 }
 
+static bool names_type(const char *const *headers)
+{
+    for (; headers && *headers; headers++)
+        if (strncasecmp(*headers, "Content-Type", 12) == 0)
+            return true;
+    return false;
+}
+
 static struct curl_slist *header_list(const char *body, const char *const *headers)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-    if (body)
+    if (body && !names_type(headers))
         list = curl_slist_append(list, "Content-Type: application/json");
     for (; headers && *headers; headers++)
         list = curl_slist_append(list, *headers);

@@ -23,8 +23,9 @@ typedef struct http_reply {
     char error[256];
 } http_reply;
 
-/* `body` NULL: none, else sent as application/json. `headers`: "Name: value" up to NULL; may be
- * NULL. A reply that has not come within 30 seconds has status 0. */
+/* `body` NULL: none, else sent as application/json where `headers` name no other type. `headers`:
+ * "Name: value" up to NULL; may be NULL. A reply that has not come within 30 seconds has status 0.
+ */
 http_reply http_send(http_client *client, const char *method, const char *path, const char *body,
                      const char *const *headers);
 http_reply http_get(http_client *client, const char *path);

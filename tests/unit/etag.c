@@ -77,6 +77,8 @@ static void a_tag_is_found_in_a_list_and_nowhere_else(void **state)
         {"\"abc\"", true},
         {"W/\"abc\"", true},
         {"*", true},
+        {"\"x\", * ", true},
+        {"*x", false},
         {"\"x\", W/\"y\",\t\"abc\"", true},
         {"\"x,\\\",\"abc\"", true},
         {"\"abcd\"", false},
