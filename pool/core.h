@@ -159,9 +159,9 @@ typedef enum effect_kind {
     EFFECT_DRAINED, /* after DRAIN: the last connection is closed */
     EFFECT_PAUSED,  /* after PAUSE, once each: nothing is leased, being reset or cancelled */
     EFFECT_LEAKED,  /* waiter has held connection for leak_after_ns, and nothing went on. With
-                       reclaim_leaked the  connection is closed too (EFFECT_CLOSE with LEAKED, in the
-                       same step), the  waiter is WAITER_RECLAIMED, and its EVENT_RELEASE does nothing
-                       but end that */
+                       reclaim_leaked the connection is closed too (EFFECT_CLOSE with LEAKED, in the
+                       same step), the waiter is WAITER_RECLAIMED, and its EVENT_RELEASE does
+                       nothing but end that */
 } effect_kind;
 
 typedef struct effect {
