@@ -13,6 +13,10 @@
 /* What the kernel may hold for one client: beyond that it is behind, and that shows. */
 #define SOCKET_BUFFER (32 << 10)
 
+/* A client that has still not taken what it was sent does not hold up the service's end for longer.
+ */
+#define END_PATIENCE WEIR_S(1)
+
 /* After so long a browser comes back. */
 #define RETRY "retry: 2000\n\n"
 
@@ -168,13 +172,10 @@ static bool take_next(event_stream *s)
 static void tell_stopped_reader(event_stream *s)
 {
     weir_request *req = s->req;
-    char text[96];
 
-    snprintf(text, sizeof text, "the client had stopped reading for %.0f ms",
-             (double)req->lane->api->stream_timeout_ns / 1e6);
     snprintf(req->code, sizeof req->code, "stream_unread");
     free(req->message);
-    req->message = strdup(text); /* for the log only */
+    req->message = strdup("the client had stopped reading"); /* for the log only */
     req->stream.unread = true;
     req->stream.failed = true;
     req->stream.status = 499;
@@ -195,7 +196,8 @@ static void due(weir_timer *timer)
 
 static void expect_by(event_stream *s, uint64_t patience_ns)
 {
-    weir_timer_start(&s->timer, weir_after(patience_ns), due);
+    bool hurry = s->ending && patience_ns > END_PATIENCE;
+    weir_timer_start(&s->timer, weir_after(hurry ? END_PATIENCE : patience_ns), due);
 }
 
 static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
@@ -273,10 +275,14 @@ static void bound_socket_buffer(const weir_request *req)
 
 static bool take_place(weir_request *req, event_limit *limit)
 {
+    char detail[64];
+
     if (atomic_fetch_add(&limit->count, 1) < limit->max)
         return true;
     atomic_fetch_sub(&limit->count, 1);
-    weir_reply_problem(req, (problem){.kind = PROBLEM_EVENT_CLIENTS, .retryable = true});
+    snprintf(detail, sizeof detail, "There are %u such streams already.", limit->max);
+    weir_reply_problem(
+        req, (problem){.kind = PROBLEM_EVENT_CLIENTS, .detail = detail, .retryable = true});
     req->retry_after = 5;
     return false;
 }
@@ -318,6 +324,7 @@ void event_streams_end(api_lane *lane)
 {
     for (event_stream *s = lane->event_streams; s; s = s->next) {
         s->ending = true;
+        expect_by(s, END_PATIENCE);
         stir(s);
     }
 }

@@ -8,7 +8,7 @@
 #include "../pool/task.h"
 #include "buffer.h"
 
-/* For so many heartbeats after the last follower has gone it still listens: one that comes back
+/* For so many beats after the last follower has gone it still listens: one that comes back
  * soon misses nothing. */
 #define LINGER_BEATS 4
 
@@ -18,13 +18,16 @@
 /* Between attempts that came to nothing, where the pool does not make the pause itself. */
 #define PAUSE WEIR_MS(500)
 
-/* After a part of what is kept, followers get their turn: else a burst would be gone before it was
- * seen. */
+/* The connection is checked at least so often. */
+#define BEAT_MAX WEIR_S(15)
+
+/* After such a part of what is kept, followers get their turn: else a burst would be gone before it
+ * was seen. */
 #define BURST_SHARE 4
 
 struct feed {
     weir_pool *pool;
-    uint64_t heartbeat_ns, query_limit_ns;
+    uint64_t beat_ns, query_limit_ns;
     void (*on_feed)(void *arg, const weir_feed_event *event);
     void *arg;
     weir_lane *lane;
@@ -35,10 +38,11 @@ struct feed {
     _Atomic bool woken; /* it is under way */
     _Atomic bool listening;
 
-    uint64_t followed_ns; /* when somebody last followed */
-    uint64_t deaf_ns;     /* since when it has not listened; 0: it never has */
-    const char *reason;   /* why not */
-    uint32_t burst, burst_max;
+    uint64_t followed_ns;      /* when somebody last followed */
+    uint64_t deaf_ns;          /* since when it has not listened; 0: it never has */
+    const char *reason;        /* why not */
+    uint32_t burst, burst_max; /* events since the last turn of the followers */
+    size_t burst_bytes;
     bool refusal_told;
 
     uint32_t count;
@@ -78,9 +82,11 @@ static void publish(feed *f, const weir_notification *n)
         publish_gap(f, "overflow", 0, n->lost);
     if (t && topic_publish(t, &(topic_event){.data = n->payload, .length = n->length}) < 0)
         publish_gap(f, "overflow", 0, 1);
-    if (++f->burst < f->burst_max)
+    f->burst_bytes += n->length;
+    if (++f->burst < f->burst_max && f->burst_bytes < TOPIC_BYTES_MAX / BURST_SHARE)
         return;
     f->burst = 0;
+    f->burst_bytes = 0;
     weir_sleep(WEIR_MS(1));
 }
 
@@ -175,7 +181,7 @@ static weir_async int hear_until(feed *f, weir_lease *lease, uint64_t until_ns)
 /* Until nobody follows any more (0), or an error. */
 static weir_async int hear(feed *f, weir_lease *lease)
 {
-    uint64_t beat_ns = weir_after(f->heartbeat_ns);
+    uint64_t beat_ns = weir_after(f->beat_ns);
 
     for (;;) {
         int r = hear_until(f, lease, beat_ns);
@@ -183,8 +189,8 @@ static weir_async int hear(feed *f, weir_lease *lease)
             return r;
         if (weir_now() < beat_ns)
             continue;
-        beat_ns = weir_after(f->heartbeat_ns);
-        if (!is_followed(f) && weir_now() - f->followed_ns > LINGER_BEATS * f->heartbeat_ns)
+        beat_ns = weir_after(f->beat_ns);
+        if (!is_followed(f) && weir_now() - f->followed_ns > LINGER_BEATS * f->beat_ns)
             return 0;
         r = run_sql(f, lease, "SELECT 1"); /* a connection that is dead may well be silent */
         if (r < 0)
@@ -286,7 +292,7 @@ int feed_open(const feed_options *o, feed **made)
     if (!f)
         return WEIR_ENOMEM;
     f->pool = o->from->pool;
-    f->heartbeat_ns = o->heartbeat_ns;
+    f->beat_ns = o->heartbeat_ns < BEAT_MAX ? o->heartbeat_ns : BEAT_MAX;
     f->query_limit_ns = o->query_limit_ns;
     f->on_feed = o->on_feed;
     f->arg = o->arg;

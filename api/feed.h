@@ -16,7 +16,7 @@ typedef struct feed_options {
     weir_runtime *runtime;
     const weir_api_feed *from;
     uint32_t kept;           /* of each channel */
-    uint64_t heartbeat_ns;   /* silent for so long, the connection is checked */
+    uint64_t heartbeat_ns;   /* the connection is checked as often as that, or every 15 s */
     uint64_t query_limit_ns; /* for LISTEN, and for that check */
     void (*on_feed)(void *arg, const weir_feed_event *event);
     void *arg;

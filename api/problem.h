@@ -68,7 +68,7 @@
     X(PROBLEM_OVERLOADED, 503, "overloaded", "The service is out of memory",                       \
       "There was no memory to begin or finish the request.")                                       \
     X(PROBLEM_EVENT_CLIENTS, 503, "too_many_listeners", "Too many clients are sent events",        \
-      "As many streams of events as there may be are open. --events-clients-max says how many.")   \
+      "As many streams of these events are open as there may be. Another may end soon.")           \
     X(PROBLEM_POOL_TIMEOUT, 503, "pool_timeout", "No connection became free in time",              \
       "All connections were in use. `pool` counts them and `holders` says who has held one for "   \
       "longest.")                                                                                  \

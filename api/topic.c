@@ -27,7 +27,8 @@ struct topic {
 
     pthread_mutex_t lock; /* guards all below; never held across a call out */
     topic_message **ring; /* of `kept`; event n is at n % kept */
-    uint64_t next;        /* the number of the next event; the first is 1 */
+    uint64_t first, next; /* the number of the oldest event there is, and of the next to come */
+    size_t bytes;         /* of all */
     bool live;
 
     uint32_t lane_count;
@@ -56,7 +57,7 @@ int topic_open(weir_runtime *runtime, const char *path, uint32_t kept, topic **m
     clock_gettime(CLOCK_REALTIME, &now);
     t->epoch = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     t->kept = kept;
-    t->next = 1;
+    t->first = t->next = 1;
     t->lane_count = lanes;
     pthread_mutex_init(&t->lock, NULL);
     for (uint32_t i = 0; i < lanes; i++) {
@@ -176,6 +177,17 @@ static void tell(topic *t)
     }
 }
 
+static void make_room(topic *t, size_t length)
+{
+    while (t->first < t->next &&
+           (t->next - t->first == t->kept || t->bytes + length > TOPIC_BYTES_MAX)) {
+        topic_message **oldest = &t->ring[t->first++ % t->kept];
+        t->bytes -= (*oldest)->length;
+        topic_message_free(*oldest);
+        *oldest = NULL;
+    }
+}
+
 int topic_publish(topic *t, const topic_event *e)
 {
     topic_message *m = message_new(e);
@@ -183,12 +195,11 @@ int topic_publish(topic *t, const topic_event *e)
     if (!m)
         return WEIR_ENOMEM;
     pthread_mutex_lock(&t->lock);
-    topic_message **slot = &t->ring[t->next % t->kept], *oldest = *slot;
     give_id(t, m);
-    *slot = m;
-    t->next++;
+    make_room(t, m->length);
+    t->ring[t->next++ % t->kept] = m;
+    t->bytes += m->length;
     pthread_mutex_unlock(&t->lock);
-    topic_message_free(oldest);
     tell(t);
     return 0;
 }
@@ -216,12 +227,6 @@ static topic_lane *lane_of(const follower *f)
     return &f->topic->lanes[weir_lane_index(weir_lane_self())];
 }
 
-/* Under the lock. */
-static uint64_t oldest(const topic *t)
-{
-    return t->next > t->kept ? t->next - t->kept : 1;
-}
-
 void topic_follow(topic *t, follower *f, void (*stir)(follower *follower))
 {
     *f = (follower){.topic = t, .stir = stir};
@@ -232,7 +237,7 @@ void topic_follow(topic *t, follower *f, void (*stir)(follower *follower))
     lane->first = f;
     atomic_fetch_add(&lane->followers, 1);
     pthread_mutex_lock(&t->lock);
-    f->at = oldest(t);
+    f->at = t->first;
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -289,9 +294,9 @@ topic_message *topic_next(follower *f, uint64_t *missed)
 
     *missed = 0;
     pthread_mutex_lock(&t->lock);
-    if (f->at < oldest(t)) {
-        *missed = oldest(t) - f->at;
-        f->at = oldest(t);
+    if (f->at < t->first) {
+        *missed = t->first - f->at;
+        f->at = t->first;
     } else if (f->at < t->next) {
         m = t->ring[f->at++ % t->kept];
         atomic_fetch_add(&m->refs, 1);

@@ -47,9 +47,9 @@ typedef struct topic_figures {
 
 #define TOPIC_ID_SIZE 40
 
-/* `path` is what followers know it by, copied; `kept`: so many of the last events stay.
- * WEIR_ENOMEM.
- */
+/* `path` is what followers know it by, copied; `kept`: so many of the last events stay, or as many
+ * as have TOPIC_BYTES_MAX together. WEIR_ENOMEM. */
+#define TOPIC_BYTES_MAX ((size_t)4 << 20)
 int topic_open(weir_runtime *runtime, const char *path, uint32_t kept, topic **made);
 /* Without followers, and nobody publishes any more. Takes NULL. */
 void topic_close(topic *t);

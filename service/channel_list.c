@@ -98,13 +98,23 @@ uint32_t channel_list_of(const channel_list *list, const char *pool,
     return count;
 }
 
+/* What a further parameter follows. A password may well have a question mark in it. */
+static const char *before_parameter(const char *conninfo)
+{
+    size_t scheme = strncmp(conninfo, "postgresql://", 13) == 0 ? 13
+                    : strncmp(conninfo, "postgres://", 11) == 0 ? 11
+                                                                : 0;
+    if (!scheme)
+        return " ";
+    const char *rest = conninfo + scheme, *mark = rest + strcspn(rest, "@/");
+    return strchr(*mark == '@' ? mark : rest, '?') ? "&" : "?";
+}
+
 /* What is said last counts, in either form. */
 char *conninfo_to_primary(const char *conninfo)
 {
-    static const char wish[] = "target_session_attrs=primary";
-    bool url =
-        strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0;
-    const char *between = !url ? " " : strchr(conninfo, '?') ? "&" : "?";
     char *made;
-    return asprintf(&made, "%s%s%s", conninfo, between, wish) < 0 ? NULL : made;
+    int length =
+        asprintf(&made, "%s%starget_session_attrs=primary", conninfo, before_parameter(conninfo));
+    return length < 0 ? NULL : made;
 }

@@ -254,6 +254,86 @@ static void wrong_pools_are_refused_without_their_passwords(void **state)
     assert_string_equal(why, "WEIR_POOL: must be NAME=URL");
 }
 
+/* ---- Channels ---- */
+
+static void channels_are_named_with_their_pools(void **state)
+{
+    (void)state;
+    config c;
+    const char *names[CHANNEL_LIST_MAX];
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_int_equal(c.channels.count, 0);
+    assert_int_equal(READ(&c, "--events", "orders,stock@far", "--events=\"Odd\"/x ž@far", "--pool",
+                          "far=host=x"),
+                     CONFIG_OK);
+    assert_int_equal(c.channels.count, 4);
+    assert_int_equal(channel_list_of(&c.channels, "default", names), 2);
+    assert_string_equal(names[0], "orders");
+    assert_string_equal(names[1], "\"Odd\"/x");
+    assert_int_equal(channel_list_of(&c.channels, "far", names), 2);
+    assert_string_equal(names[0], "stock");
+    assert_string_equal(names[1], "ž");
+    variables = (const char *const[]){"WEIR_EVENTS", " a, b\n", NULL};
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_int_equal(c.channels.count, 2);
+    assert_int_equal(READ(&c, "--events", "only"), CONFIG_OK);
+    assert_int_equal(c.channels.count, 1);
+    variables = (const char *const[]){"WEIR_EVENTS", "", NULL};
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_int_equal(c.channels.count, 0);
+}
+
+static void wrong_channels_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"", "must not be empty"},
+        {" ", "names no channel"},
+        {",", "names no channel"},
+        {"@far", "is not CHANNEL"},
+        {"a@", "names no pool"},
+        {"a@nowhere", "there is no --pool of that name"},
+        {"a@b@c", "there is no --pool of that name"},
+        {"a,b,a", "is named twice"},
+        {"a a@default", "is named twice"},
+        {"a\tb\001c", "is not CHANNEL"},
+        {"\xff", "is not CHANNEL"},
+        {"0123456789012345678901234567890123456789012345678901234567890123", "up to 63 bytes"},
+        {"a@01234567890123456789012345678901", "names no pool"},
+    };
+    config c;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(READ(&c, "--events", wrong[i][0]), CONFIG_BAD);
+        assert_memory_equal(why, "--events", strlen("--events"));
+        if (!strstr(why, wrong[i][1]))
+            fail_msg("%s", why);
+    }
+    char many[65 * 4 + 1] = "";
+    for (int i = 0; i < 65; i++)
+        snprintf(many + strlen(many), 5, "c%d,", i);
+    assert_int_equal(READ(&c, "--events", many), CONFIG_BAD);
+    assert_string_equal(why, "--events: more than 64 channels");
+}
+
+static void listening_asks_for_the_primary(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        {"", " target_session_attrs=primary"},
+        {"host=a target_session_attrs=any", "host=a target_session_attrs=any "
+                                            "target_session_attrs=primary"},
+        {"postgres://a/b", "postgres://a/b?target_session_attrs=primary"},
+        {"postgresql://u:p?@a/b", "postgresql://u:p?@a/b?target_session_attrs=primary"},
+        {"postgresql://u:p?@a/b?c=d", "postgresql://u:p?@a/b?c=d&target_session_attrs=primary"},
+        {"postgresql:///b?host=/x@y", "postgresql:///b?host=/x@y&target_session_attrs=primary"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char *made = conninfo_to_primary(table[i][0]);
+        assert_string_equal(made, table[i][1]);
+        free(made);
+    }
+}
+
 static void a_standby_is_asked_for_by_the_connection_string(void **state)
 {
     (void)state;
@@ -329,6 +409,9 @@ int main(void)
                                forget_variables),
         cmocka_unit_test_setup(wrong_pools_are_refused_without_their_passwords, forget_variables),
         cmocka_unit_test(a_standby_is_asked_for_by_the_connection_string),
+        cmocka_unit_test_setup(channels_are_named_with_their_pools, forget_variables),
+        cmocka_unit_test_setup(wrong_channels_are_refused, forget_variables),
+        cmocka_unit_test(listening_asks_for_the_primary),
         cmocka_unit_test_setup(help_is_asked_for_anywhere, forget_variables),
         cmocka_unit_test_setup(help_lists_flag_variable_unit_and_default, forget_variables),
         cmocka_unit_test(passwords_are_hidden),
