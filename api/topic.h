@@ -51,7 +51,8 @@ typedef struct topic_figures {
  * as have TOPIC_BYTES_MAX together. WEIR_ENOMEM. */
 #define TOPIC_BYTES_MAX ((size_t)4 << 20)
 int topic_open(weir_runtime *runtime, const char *path, uint32_t kept, topic **made);
-/* Without followers, and nobody publishes any more. Takes NULL. */
+/* Without followers; nobody publishes any more, and since then each lane has had a turn, or is
+ * closed. Takes NULL. */
 void topic_close(topic *t);
 const char *topic_path(const topic *t);
 

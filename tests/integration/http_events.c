@@ -566,9 +566,13 @@ static void a_reader_that_has_stopped_does_not_keep_the_service_from_ending(void
     event_client *c = hear_orders();
     postgres_sql(
         database,
-        "select pg_notify('orders', i || repeat(' ', 7000)) from generate_series(1, 400) i");
+        "select pg_notify('orders', i || repeat(' ', 7900)) from generate_series(1, 400) i");
+    assert_true(
+        BECOMES(metric("weir_events_published_total{stream=\"/events/orders\"}") == 400, SOON));
+    double began = now();
     weir_signal(weir, SIGTERM);
     assert_int_equal(weir_await_exit(weir, 20 * slower()), 0);
+    assert_true(now() - began < 6 * slower()); /* and not the time that a drain may take */
     events_close(c);
 }
 

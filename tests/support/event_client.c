@@ -64,7 +64,8 @@ static bool read_more(event_client *c, double seconds)
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
     if (c->ended || poll(&p, 1, seconds > 0 ? (int)(seconds * 1e3) + 1 : 0) <= 0)
         return false;
-    memmove(c->text, c->text + c->at, c->length - c->at);
+    if (c->at > 0)
+        memmove(c->text, c->text + c->at, c->length - c->at);
     c->length -= c->at;
     c->at = 0;
     if (c->capacity - c->length < 16384) {

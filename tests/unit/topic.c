@@ -33,8 +33,8 @@ static int end(void **state)
 {
     if (f.topic)
         topic_leave(&f);
-    topic_close(events);
     weir_runtime_close(runtime);
+    topic_close(events);
     return 0;
 }
 
