@@ -23,7 +23,7 @@ typedef struct reader {
 typedef int directive_fn(reader *r, char *rest);
 
 static directive_fn read_route, read_returns, read_timeout, read_default, read_optional, read_pool,
-    read_cache;
+    read_cache, read_auth;
 
 static const struct directive {
     const char *word;
@@ -39,6 +39,7 @@ static const struct directive {
     {"@optional", read_optional, true, "@optional NAME"},
     {"@pool", read_pool, false, "@pool NAME"},
     {"@cache", read_cache, false, "@cache 5s (whole seconds), or @cache 5s public"},
+    {"@auth", read_auth, false, "@auth none, @auth token or @auth jwt"},
 };
 #define DIRECTIVES (sizeof directives / sizeof *directives)
 
@@ -203,11 +204,24 @@ static int read_cache(reader *r, char *rest)
         return query_fail(r->fault, r->line, "@cache %.20s is not a number of whole seconds", time);
     r->to->cache_line = r->line;
     r->to->cache_ns = ns;
+    r->to->cache_public = *rest;
     if (asprintf(&r->to->cache_control, "%s, max-age=%" PRIu64, *rest ? "public" : "private",
                  ns / WEIR_S(1)) >= 0)
         return 0;
     r->to->cache_control = NULL;
     return WEIR_ENOMEM;
+}
+
+static int read_auth(reader *r, char *rest)
+{
+    for (query_auth auth = AUTH_NONE; auth <= AUTH_JWT; auth++) {
+        if (strcmp(query_auth_name(auth), rest) == 0) {
+            r->to->auth = auth;
+            r->to->auth_line = r->line;
+            return 0;
+        }
+    }
+    return malformed(r, "@auth");
 }
 
 static int read_annotation(reader *r, char *text)
@@ -227,7 +241,7 @@ static int read_annotation(reader *r, char *text)
                           near.word, near.best);
     return query_fail(r->fault, r->line,
                       "unknown annotation %.60s: there are @route, @returns, @timeout, @default, "
-                      "@optional, @pool and @cache",
+                      "@optional, @pool, @cache and @auth",
                       near.word);
 }
 

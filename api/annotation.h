@@ -25,7 +25,10 @@ typedef struct annotations {
     uint32_t pool_line;
     char *cache_control; /* of @cache; NULL without */
     uint64_t cache_ns;   /* the same time; 0 without */
+    bool cache_public;
     uint32_t cache_line;
+    query_auth auth;
+    uint32_t auth_line; /* 0: there is no @auth */
     annotation_note *notes;
     uint32_t note_count;
 } annotations;

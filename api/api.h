@@ -3,6 +3,7 @@
 #define WEIR_API_H
 
 #include "../pool/weir.h"
+#include "credentials.h"
 #include "query_set.h"
 
 typedef struct weir_api weir_api;
@@ -128,10 +129,9 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
 uint16_t weir_api_port(const weir_api *api);
 uint16_t weir_api_admin_port(const weir_api *api);
 
-/* From now on these tokens let operators in: one a line; blank lines, and lines that begin with #,
- * say nothing. NULL or none: nobody is let in. Copied. WEIR_EINVAL, and the old ones stay, for a
- * token that no header can carry, `*line` being its line; WEIR_ENOMEM. Any thread. */
-int weir_api_tokens(weir_api *api, const char *tokens, uint32_t *line);
+/* From now on these say who is let in; before the first call nobody is. Takes the caller's
+ * reference. Any thread. */
+void weir_api_trust(weir_api *api, credentials *known);
 
 /* Puts a described query set in place of the present one; requests under way keep theirs. Takes the
  * caller's reference. Any thread. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auth.h"
 #include "fields.h"
 #include "parts.h"
 #include "reply.h"
@@ -20,6 +21,8 @@ static void bind_part(part *p, const char *name, const field *params)
         return;
     }
     part_query(p, q);
+    if (!auth_let_in(p->of->whole, q, req))
+        return;
     if (q->routed && q->method == METHOD_GET)
         req->statement = &q->read_only; /* as by its route */
     int r = bind_object(q, params->given ? &params->item : NULL, NULL, &req->bound, &fault);

@@ -35,23 +35,24 @@ static const struct {
 
 bool control_let_in(weir_request *req)
 {
-    const char *authorization = request_header(req, MHD_HTTP_HEADER_AUTHORIZATION);
+    const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
+    credentials *known = server_credentials(req->lane->api);
+    bool any = tokens_any(&known->operators), good = token && tokens_know(&known->operators, token);
 
-    switch (tokens_judge(&req->lane->api->tokens, authorization)) {
-    case TOKEN_GOOD: return true;
-    case TOKEN_NONE_SET:
+    credentials_unref(known);
+    if (good)
+        return true;
+    if (!any) {
         weir_reply_problem(req, (problem){.kind = PROBLEM_NO_TOKEN,
                                           .detail = "No token is set, so nobody may do this.",
                                           .hint = "Start the service with --token-file FILE, or "
                                                   "with a token in WEIR_TOKEN."});
         return false;
-    case TOKEN_MISSING:
-        weir_reply_error(req, PROBLEM_UNAUTHORIZED,
-                         "The request has no header Authorization: Bearer TOKEN.");
-        return false;
-    case TOKEN_WRONG: break;
     }
-    weir_reply_error(req, PROBLEM_UNAUTHORIZED, "The token is not one of the service's.");
+    req->challenge = token ? "The token is not one of the service's." : NULL;
+    weir_reply_error(req, PROBLEM_UNAUTHORIZED, "%s",
+                     token ? req->challenge
+                           : "The request has no header Authorization: Bearer TOKEN.");
     return false;
 }
 

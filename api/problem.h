@@ -19,6 +19,15 @@
       "The SQL that came with the request cannot be run as it is.")                                \
     X(PROBLEM_UNAUTHORIZED, 401, "unauthorized", "Operators only",                                 \
       "The request needs a header `Authorization: Bearer …` with one of the service's tokens.")    \
+    X(PROBLEM_TOKEN_MISSING, 401, "token_missing", "The query asks who wants to know",             \
+      "The request needs a header `Authorization: Bearer …` with a token or a JWT.")               \
+    X(PROBLEM_TOKEN_INVALID, 401, "token_invalid", "The token is not accepted",                    \
+      "It is not one of the service's, or a JWT that cannot be believed; the detail says why.")    \
+    X(PROBLEM_TOKEN_EXPIRED, 401, "token_expired", "The token has expired",                        \
+      "Its time (`exp`) is over. With a new one the same request may succeed.")                    \
+    X(PROBLEM_ROLE, 403, "role_refused", "The token's role cannot be taken on",                    \
+      "The JWT says no role, or one that the database does not know or does not grant to the "     \
+      "service.")                                                                                  \
     X(PROBLEM_NO_TOKEN, 403, "no_token_set", "The service has no token that would permit this",    \
       "Nobody is let in before there is one: start it with --token-file or WEIR_TOKEN.")           \
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "The database does not permit this",                    \

@@ -23,6 +23,13 @@ const char *query_method_name(query_method method)
     return names[method];
 }
 
+const char *query_auth_name(query_auth auth)
+{
+    static const char *const names[] = {
+        [AUTH_NONE] = "none", [AUTH_TOKEN] = "token", [AUTH_JWT] = "jwt"};
+    return names[auth];
+}
+
 int query_fail(query_fault *fault, uint32_t line, const char *format, ...)
 {
     va_list arguments;
@@ -132,7 +139,10 @@ static void take_annotations(query *q, annotations *a)
     q->pool_line = a->pool_line;
     q->cache_control = a->cache_control;
     q->cache_ns = a->cache_ns;
+    q->cache_public = a->cache_public;
     q->cache_line = a->cache_line;
+    q->auth = a->auth;
+    q->auth_line = a->auth_line;
     a->description = a->path = a->pool = a->cache_control = NULL;
 }
 

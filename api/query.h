@@ -18,6 +18,10 @@ const char *query_method_name(query_method method);
 
 typedef enum query_returns { RETURNS_ROWS, RETURNS_ROW, RETURNS_COUNT } query_returns;
 
+/* What a request must show before the query answers it. */
+typedef enum query_auth { AUTH_NONE, AUTH_TOKEN, AUTH_JWT } query_auth;
+const char *query_auth_name(query_auth auth);
+
 typedef struct query_param {
     char *name;
     char *fallback; /* @default; NULL: none */
@@ -49,7 +53,10 @@ typedef struct query {
     uint32_t pool_line;
     char *cache_control; /* @cache, as the header Cache-Control of a GET; NULL without */
     uint64_t cache_ns;   /* for how long; 0 without */
+    bool cache_public;   /* for proxies, too */
     uint32_t cache_line;
+    query_auth auth;     /* @auth; the service's, once the set is guarded, where that says none */
+    uint32_t auth_line;  /* 0: there is no @auth */
     uint32_t pool_index; /* among the pools of the query set */
     weir_statement
         statement; /* sql with $1…, each line where it is in the file; the name is ours */

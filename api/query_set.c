@@ -198,6 +198,36 @@ int query_set_describe(query_set *set, uint32_t pool, weir_lease *lease, query_f
     return 0;
 }
 
+/* ---- Who may ask ---- */
+
+static int guard_query(query *q, query_auth fallback, uint32_t met, query_fault *fault)
+{
+    if (!q->auth_line)
+        q->auth = fallback;
+    if (!(met & 1u << q->auth)) {
+        query_fail(fault, q->auth_line,
+                   q->auth == AUTH_JWT
+                       ? "@auth jwt, but no key to know one by: say --jwt-secret-file or --jwt-keys"
+                       : "@auth token, but there is none: say --client-token-file");
+        return fail_in(q, fault);
+    }
+    if (q->auth != AUTH_NONE && q->cache_public) {
+        query_fail(fault, q->cache_line,
+                   "@cache public would have proxies give one client's answer to others: leave "
+                   "public out, or say @auth none");
+        return fail_in(q, fault);
+    }
+    return 0;
+}
+
+int query_set_guard(query_set *set, query_auth fallback, uint32_t met, query_fault *fault)
+{
+    int status = 0;
+    for (uint32_t i = 0; status == 0 && i < set->count; i++)
+        status = findings_keep(fault, guard_query(set->queries[i], fallback, met, fault));
+    return status;
+}
+
 static void text_free(query_set_text *text)
 {
     if (text)

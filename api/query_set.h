@@ -18,6 +18,11 @@ typedef struct query_set query_set;
 int query_set_read(const char *folder, const char *const *pools, query_set **set,
                    query_fault *fault);
 
+/* Gives each query that says no @auth this one, and sees that it can be met: `met` has a bit
+ * 1 << query_auth for each that can. WEIR_EINVAL with `fault` for a query that nobody could ask, or
+ * whose answer proxies would give to others than asked. Once, before the set is described. */
+int query_set_guard(query_set *set, query_auth fallback, uint32_t met, query_fault *fault);
+
 /* Has the server describe every query of one pool, on a lease of it: parameter types, columns,
  * shapes. WEIR_EINVAL with `fault` (file, line, the server's message) for one that does not
  * prepare; as weir_query otherwise, and then it may be tried again. Not shared before this has

@@ -52,7 +52,9 @@ static const char *cache_control(const weir_request *req)
         return NULL;
     if (req->trace)
         return "no-store";
-    return req->query->cache_control ? req->query->cache_control : "no-cache";
+    if (req->query->cache_control)
+        return req->query->cache_control;
+    return req->query->auth == AUTH_NONE ? "no-cache" : "private, no-cache";
 }
 
 static void reply_no_row(weir_request *req)

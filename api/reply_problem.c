@@ -247,12 +247,22 @@ static const char *parameter_at_fault(const weir_request *req, const weir_error 
     return req->query->params[error->parameter - 1].name;
 }
 
+/* Of what a query runs under only the role can be refused: there is none of that name, or it is not
+ * granted. */
+static bool role_refused(const weir_error *error)
+{
+    return error->setting &&
+           (strcmp(error->sqlstate, "22023") == 0 || strcmp(error->sqlstate, "42501") == 0);
+}
+
 /* SQL that came with the request is its sender's fault, but not what the server itself broke. */
 static problem_kind kind_of(const weir_request *req, const weir_error *error)
 {
     problem_kind kind = problem_of_sqlstate(error->sqlstate, reads_only(req));
     bool own = strncmp(error->sqlstate, "XX", 2) == 0 || strncmp(error->sqlstate, "58", 2) == 0;
 
+    if (role_refused(error))
+        return PROBLEM_ROLE;
     if (req->statement->adhoc && !own && (kind == PROBLEM_INTERNAL || kind == PROBLEM_READ_ONLY))
         return PROBLEM_BAD_SQL;
     return kind;

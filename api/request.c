@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "auth.h"
 #include "clients.h"
 #include "framing.h"
 #include "pack.h"
@@ -164,6 +165,7 @@ void request_free(weir_request *req)
     free(req->reason);
     parts_free(req->parts);
     shared_run_unref(req->run);
+    identity_unref(req->identity);
     bound_free(&req->bound);
     weir_result_free(req->result);
     buffer_free(&req->out);
@@ -388,6 +390,17 @@ static void header(struct MHD_Response *response, const char *name, const char *
     MHD_add_response_header(response, name, value);
 }
 
+/* RFC 6750: who has shown no token is not told of an error. */
+static void add_challenge(const weir_request *req, struct MHD_Response *response)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "Bearer realm=\"weir\"%s%s%s",
+             req->challenge ? ", error=\"invalid_token\", error_description=\"" : "",
+             req->challenge ? req->challenge : "", req->challenge ? "\"" : "");
+    header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, text);
+}
+
 /* Two numbers of up to 20 digits with their words fit. */
 enum { HEADER_TEXT_MAX = 96 };
 
@@ -424,6 +437,8 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     if (req->method == METHOD_GET && req->query && req->query->returns == RETURNS_ROWS &&
         !req->stream.begun) /* which says so itself */
         header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    if (req->query && req->query->auth != AUTH_NONE)
+        header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_AUTHORIZATION);
     if (req->packed && req->status != MHD_HTTP_NOT_MODIFIED)
         header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (req->cache_control)
@@ -435,10 +450,7 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     if (req->status == MHD_HTTP_METHOD_NOT_ALLOWED || *req->allow)
         header(response, MHD_HTTP_HEADER_ALLOW, req->allow);
     if (req->status == MHD_HTTP_UNAUTHORIZED)
-        header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-               request_header(req, MHD_HTTP_HEADER_AUTHORIZATION)
-                   ? "Bearer realm=\"weir\", error=\"invalid_token\""
-                   : "Bearer realm=\"weir\"");
+        add_challenge(req, response);
     cross_origin_tell(req, response);
     if (req->close || atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed))
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");

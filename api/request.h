@@ -19,6 +19,7 @@ typedef enum request_step {
 typedef struct disconnect_watch disconnect_watch;
 typedef struct request_parts request_parts;
 typedef struct shared_run shared_run;
+typedef struct identity identity;
 
 /* Freed when both libmicrohttpd and the task have let go. On one lane. */
 struct weir_request {
@@ -66,6 +67,7 @@ struct weir_request {
     const weir_params *params;
     shared_run *run;           /* of its query, for others too; NULL: it has its own */
     bool shared;               /* and another request had begun it */
+    identity *identity;        /* who asks; NULL: no query has wanted that shown by a JWT */
     request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
     answer_form form;          /* in which rows are wanted */
@@ -80,6 +82,7 @@ struct weir_request {
     const char *cache_control; /* NULL: says nothing */
     bool varies;               /* by the encodings that the client accepts */
     bool packed;               /* `out` is gzip */
+    const char *challenge;     /* of a 401: what is wrong with the token; NULL: there is none */
     uint32_t retry_after;      /* seconds; 0: says nothing */
     bool open_object;          /* `out` is a JSON object that lacks its end */
     bool tell_pool;            /* that end is to have a member `pool` */

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "auth.h"
 #include "pack.h"
 #include "percent.h"
 #include "reply.h"
@@ -219,7 +220,8 @@ static void serve_match(weir_request *req, route_match *match)
     req->allowed = match->allowed | 1u << req->method;
     for (uint32_t i = 0; i < match->value_count; i++)
         percent_slashes((char *)match->values[i].value, match->values[i].length);
-    bind_and_start(req, match);
+    if (auth_let_in(req, req->query, req))
+        bind_and_start(req, match);
 }
 
 /* What the path takes, whatever the method at hand. */

@@ -1,4 +1,5 @@
 /* serve_query.c: a request that a query answers. */
+#include "auth.h"
 #include "reply.h"
 
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
@@ -9,6 +10,7 @@ weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **row
         req->query_timeout_ns = until - now; /* which is what a late answer tells */
     weir_scoped_timeout(limit, req->query_timeout_ns);
     weir_lease_limit(lease, req->lane->api->guards.answer_max);
+    auth_settle(lease, req->identity);
     return weir_query(lease, req->statement, req->params, rows);
 }
 

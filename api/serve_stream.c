@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auth.h"
 #include "reply.h"
 
 #define READER_GONE 499
@@ -10,6 +11,7 @@
 static weir_async int open_stream(weir_request *req, weir_lease *lease, weir_stream **stream)
 {
     weir_scoped_timeout(limit, req->query_timeout_ns);
+    auth_settle(lease, req->identity);
     return weir_stream_open(lease, req->statement, req->params, stream);
 }
 

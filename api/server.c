@@ -349,7 +349,8 @@ static void api_free(weir_api *api)
     free(api->lanes);
     free(api->shards);
     free(api->pools);
-    tokens_close(&api->tokens);
+    credentials_unref(api->credentials);
+    pthread_mutex_destroy(&api->credentials_lock);
     guards_close(&api->guards);
     free(api);
 }
@@ -414,12 +415,13 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
         .lane_count = weir_runtime_lanes(options->runtime),
         .lanes_open = weir_runtime_lanes(options->runtime),
         .wake_job.run = wake_waiter,
+        .credentials_lock = PTHREAD_MUTEX_INITIALIZER,
+        .credentials = credentials_new(), /* nobody's, until there are others */
     };
-    tokens_open(&api->tokens);
     api->pools = calloc(api->pool_count, sizeof *api->pools);
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
-    int r = api->pools && api->lanes && api->shards ? 0 : WEIR_ENOMEM;
+    int r = api->pools && api->lanes && api->shards && api->credentials ? 0 : WEIR_ENOMEM;
     if (r == 0)
         r = guards_open(&api->guards, options, why, why_size);
     for (uint32_t i = 0; r == 0 && i < api->pool_count; i++)
@@ -467,9 +469,21 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
     return 0;
 }
 
-int weir_api_tokens(weir_api *api, const char *tokens, uint32_t *line)
+void weir_api_trust(weir_api *api, credentials *known)
 {
-    return tokens_set(&api->tokens, tokens, line);
+    pthread_mutex_lock(&api->credentials_lock);
+    credentials *old = api->credentials;
+    api->credentials = known;
+    pthread_mutex_unlock(&api->credentials_lock);
+    credentials_unref(old);
+}
+
+credentials *server_credentials(weir_api *api)
+{
+    pthread_mutex_lock(&api->credentials_lock);
+    credentials *known = credentials_ref(api->credentials);
+    pthread_mutex_unlock(&api->credentials_lock);
+    return known;
 }
 
 uint16_t weir_api_port(const weir_api *api)

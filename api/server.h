@@ -7,12 +7,12 @@
 #include <uv.h>
 
 #include "api.h"
+#include "credentials.h"
 #include "event_stream.h"
 #include "feed.h"
 #include "guards.h"
 #include "metrics.h"
 #include "request_id.h"
-#include "tokens.h"
 
 typedef struct weir_request weir_request;
 typedef struct api_lane api_lane;
@@ -85,7 +85,8 @@ struct weir_api {
     weir_pool_log *pool_log; /* NULL: there is none */
     event_limit event_clients, pool_log_clients;
     uint64_t events_heartbeat_ns;
-    token_set tokens; /* that let operators in */
+    pthread_mutex_t credentials_lock;
+    credentials *credentials;
     weir_api_operator operator;
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
@@ -140,6 +141,9 @@ void server_lane_released(api_lane *lane);
 
 /* The pool of this name, or NULL. */
 weir_pool *server_pool(const weir_api *api, const char *name);
+
+/* Those of now: credentials_unref them. Any thread. */
+credentials *server_credentials(weir_api *api);
 
 lane_queries *lane_queries_ref(api_lane *lane); /* NULL when none are installed */
 void lane_queries_unref(lane_queries *queries); /* takes NULL */

@@ -36,13 +36,12 @@ bool sharing_fits(const weir_request *req)
     const char *cache = request_header(req, MHD_HTTP_HEADER_CACHE_CONTROL);
 
     return req->query->cache_ns && req->method == METHOD_GET && req->form == FORM_JSON &&
-           !req->trace && !(cache && strcasestr(cache, "no-cache"));
+           req->query->auth != AUTH_JWT && !req->trace && !(cache && strcasestr(cache, "no-cache"));
 }
 
 /* ---- What is identical ---- */
 
-/* All that the answer depends on. Should a query ever be told who asks for it, that belongs here.
- */
+/* All that the answer depends on. Who asks is not among it: a query that is told is not shared. */
 static void write_key(const weir_request *req, buffer *key)
 {
     buffer_append(key, &req->query, sizeof req->query);

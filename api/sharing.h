@@ -10,8 +10,8 @@
 #include "request.h"
 
 /* Whether the request may be answered by what another one has asked for: by GET, for rows that
- * @cache lets clients keep, unless its header Cache-Control says no-cache or it asks for a trace.
- * On the loop's own stack. */
+ * @cache lets clients keep and no JWT is asked for, unless its header Cache-Control says no-cache
+ * or it asks for a trace. On the loop's own stack. */
 bool sharing_fits(const weir_request *req);
 
 /* Joins the run that answers requests like this one, or begins it, and waits for it. What it finds

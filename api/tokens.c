@@ -1,4 +1,4 @@
-/* tokens.c: the secrets that let operators in. */
+/* tokens.c: secrets that let in whoever shows one. */
 #include "tokens.h"
 
 #include <stdlib.h>
@@ -8,11 +8,6 @@
 #include "../pool/weir.h"
 
 #define BLANKS " \t\r"
-
-void tokens_open(token_set *set)
-{
-    *set = (token_set){.lock = PTHREAD_MUTEX_INITIALIZER};
-}
 
 static void forget(char *text)
 {
@@ -27,7 +22,7 @@ static void forget(char *text)
 void tokens_close(token_set *set)
 {
     forget(set->text);
-    pthread_mutex_destroy(&set->lock);
+    set->text = NULL;
 }
 
 /* ---- Reading them ---- */
@@ -81,11 +76,8 @@ int tokens_set(token_set *set, const char *lines, uint32_t *line)
         *line = wrong;
         return WEIR_EINVAL;
     }
-    pthread_mutex_lock(&set->lock);
-    char *old = set->text;
+    forget(set->text);
     set->text = text;
-    pthread_mutex_unlock(&set->lock);
-    forget(old);
     return 0;
 }
 
@@ -103,27 +95,25 @@ static bool same(const char *given, const char *token)
     return !differs & (i == length);
 }
 
-static bool is_known(const char *tokens, const char *given)
+bool tokens_any(const token_set *set)
+{
+    return set->text && *set->text;
+}
+
+bool tokens_know(const token_set *set, const char *token)
 {
     bool known = false;
 
-    for (const char *token = tokens; *token; token += strlen(token) + 1)
-        known |= same(given, token);
+    for (const char *one = set->text; one && *one; one += strlen(one) + 1)
+        known |= same(token, one);
     return known;
 }
 
-token_verdict tokens_judge(token_set *set, const char *authorization)
+const char *tokens_bearer(const char *authorization)
 {
     const char *scheme = "Bearer ";
-    token_verdict verdict;
+    size_t length = strlen(scheme);
 
-    pthread_mutex_lock(&set->lock);
-    if (!set->text || !*set->text)
-        verdict = TOKEN_NONE_SET;
-    else if (!authorization || strncasecmp(authorization, scheme, strlen(scheme)) != 0)
-        verdict = TOKEN_MISSING;
-    else
-        verdict = is_known(set->text, authorization + strlen(scheme)) ? TOKEN_GOOD : TOKEN_WRONG;
-    pthread_mutex_unlock(&set->lock);
-    return verdict;
+    return authorization && strncasecmp(authorization, scheme, length) == 0 ? authorization + length
+                                                                            : NULL;
 }

@@ -1,32 +1,29 @@
-/* tokens.h: the secrets that let operators in. */
+/* tokens.h: secrets that let in whoever shows one. */
 #ifndef WEIR_TOKENS_H
 #define WEIR_TOKENS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Any thread, but for opening and closing. */
+/* Zeroed to begin with; any thread, once it is read. */
 typedef struct token_set {
-    pthread_mutex_t lock;
     char *text; /* each token with a NUL behind it, and one more after the last; NULL: none */
 } token_set;
 
-void tokens_open(token_set *set);
+/* Reads tokens in place of those before: one a line; blank lines, and lines that begin with #, say
+ * nothing. NULL or none: nobody is let in. Copied. WEIR_EINVAL, and the old ones stay, for a token
+ * that no header can carry, `*line` being its line; WEIR_ENOMEM. */
+int tokens_set(token_set *set, const char *lines, uint32_t *line);
 void tokens_close(token_set *set);
 
-/* As weir_api_tokens. */
-int tokens_set(token_set *set, const char *lines, uint32_t *line);
+bool tokens_any(const token_set *set);
 
-typedef enum token_verdict {
-    TOKEN_GOOD,
-    TOKEN_NONE_SET, /* nobody is let in */
-    TOKEN_MISSING,  /* the request says none */
-    TOKEN_WRONG,
-} token_verdict;
+/* Whether the token is one of the set's. How long it takes does not tell how much of it was right.
+ */
+bool tokens_know(const token_set *set, const char *token);
 
-/* What a header `Authorization` is worth; NULL: there is none. How long it takes does not tell how
- * much of a token was right. */
-token_verdict tokens_judge(token_set *set, const char *authorization);
+/* What stands behind `Bearer ` in a header `Authorization`; NULL when it says something else, or is
+ * NULL. */
+const char *tokens_bearer(const char *authorization);
 
 #endif

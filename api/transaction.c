@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "auth.h"
 #include "bind_text.h"
 #include "fields.h"
 #include "parts.h"
@@ -139,6 +140,10 @@ static bool find_step(part *p, const char *where, const char *name)
     if (ends_transaction(q->statement.sql))
         return fields_refuse(whole, where, "query", "begins or ends transactions itself.");
     part_query(p, q);
+    if (!auth_let_in(whole, q, whole)) {
+        tell_step(whole, p, NULL);
+        return false;
+    }
     if (p->req->pool != first->pool)
         return fields_refuse(whole, where, "query",
                              "runs on the pool \"%s\" and the first on \"%s\": one transaction is "
@@ -373,6 +378,7 @@ static weir_async outcome attempt(weir_request *req)
     r = weir_query(lease, &begin, NULL, NULL);
     if (r < 0)
         return end_failed(req, lease, &begin, "begin", r);
+    auth_settle(lease, req->identity); /* of any step: a transaction is one person's */
     for (uint32_t i = 0; i < all->count; i++) {
         outcome end = run_step(&all->each[i], lease);
         if (end != DONE)

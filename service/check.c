@@ -8,6 +8,7 @@
 #include "../api/query_plan.h"
 #include "../api/query_set.h"
 #include "../pool/weir.h"
+#include "access.h"
 #include "exits.h"
 #include "loader.h"
 #include "serve.h"
@@ -152,12 +153,35 @@ static int tell(checking *k, int code)
     return verdict(k, code);
 }
 
+/* Reads what the flags name but the folder: what is wrong there is no finding in a query. */
+static int read_access(const config *c, uint32_t *met)
+{
+    credentials *known;
+    query_fault fault = {0};
+    char text[sizeof fault.file + sizeof fault.message + 16];
+    int r = access_read(c, &known, &fault);
+    if (r == 0) {
+        *met = access_kinds(known);
+        credentials_unref(known);
+        return EXIT_FINE;
+    }
+    fault_text(&fault, text, sizeof text);
+    fprintf(stderr, "weir: %s\n", r == WEIR_EINVAL ? text : weir_strerror(r));
+    return r == WEIR_EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
+}
+
 int check(const config *c)
 {
     checking k = {.config = c};
+    uint32_t auth_met;
+    int code = read_access(c, &auth_met);
+    if (code != EXIT_FINE)
+        return code;
     k.fault.all = &k.all;
     config_pool_names(c, k.names);
-    int code = query_set_read(c->queries, k.names, &k.set, &k.fault);
+    code = query_set_read(c->queries, k.names, &k.set, &k.fault);
+    if (code == 0)
+        code = query_set_guard(k.set, (query_auth)c->auth, auth_met, &k.fault);
     if (code == 0)
         code = weir_run(NULL, ask_databases, &k);
     code = tell(&k, code);

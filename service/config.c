@@ -41,6 +41,7 @@ typedef struct flag {
     const char *const *choices;
 } flag;
 
+static const char *const auth_choices[] = {"none", "token", "jwt", NULL}; /* as query_auth */
 static const char *const format_choices[] = {"auto", "json", "text", NULL};
 static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
@@ -155,6 +156,26 @@ static const flag flags[] = {
      "lets operators in (Authorization: Bearer TEXT); better from a file", 0, 0, NULL},
     {"token-file", KIND_TEXT, FIELD(token_file), "FILE", NULL,
      "tokens, one a line; read at the start and at each reload", 0, 0, NULL},
+    {"auth", KIND_CHOICE, FIELD(auth), "none|token|jwt", "none",
+     "what a request must show, where its query's file does not say @auth", 0, 0, auth_choices},
+    {"client-token", KIND_TEXT, FIELD(client_token), "TEXT", NULL,
+     "lets clients ask queries with @auth token; better from a file", 0, 0, NULL},
+    {"client-token-file", KIND_TEXT, FIELD(client_token_file), "FILE", NULL,
+     "such tokens, one a line; read at the start and at each reload", 0, 0, NULL},
+    {"jwt-secret", KIND_TEXT, FIELD(jwt_secret), "TEXT", NULL,
+     "by which JWTs are signed (HS256), 32 bytes or more; better from a file", 0, 0, NULL},
+    {"jwt-secret-file", KIND_TEXT, FIELD(jwt_secret_file), "FILE", NULL,
+     "that secret; read at the start and at each reload", 0, 0, NULL},
+    {"jwt-keys", KIND_TEXT, FIELD(jwt_keys), "FILE", NULL,
+     "a public key in PEM (RS256), or a JWKS; read at the start and at each reload", 0, 0, NULL},
+    {"jwt-audience", KIND_TEXT, FIELD(jwt_audience), "TEXT", NULL,
+     "must be in a JWT's aud", 0, 0, NULL},
+    {"jwt-issuer", KIND_TEXT, FIELD(jwt_issuer), "TEXT", NULL,
+     "must be a JWT's iss", 0, 0, NULL},
+    {"jwt-role-claim", KIND_TEXT, FIELD(jwt_role_claim), "NAME|off", "role",
+     "the claim that says which role to ask as, a path with dots if need be", 0, 0, NULL},
+    {"jwt-role", KIND_TEXT, FIELD(jwt_role), "ROLE", NULL,
+     "the role of JWTs that have no such claim; else they are refused", 0, 0, NULL},
     {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
      "show SQL text and refused rows in error answers", 0, 0, NULL},
     {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",

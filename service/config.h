@@ -21,10 +21,15 @@ typedef struct config {
     uint32_t events_buffer, events_clients_max;
     uint64_t events_heartbeat_ns;
     uint32_t pool_max, pool_min, queue_max;
-    uint32_t pool_limit, queue_reserve; /* 0: the library's own choice */
-    const char *on_connect;             /* NULL when not given */
-    uint32_t host_order;                /* a host_order */
-    const char *token, *token_file;     /* NULL when not given */
+    uint32_t pool_limit, queue_reserve;                     /* 0: the library's own choice */
+    const char *on_connect;                                 /* NULL when not given */
+    uint32_t host_order;                                    /* a host_order */
+    const char *token, *token_file;                         /* NULL when not given */
+    uint32_t auth;                                          /* a query_auth */
+    const char *client_token, *client_token_file;           /* NULL when not given, as are these */
+    const char *jwt_secret, *jwt_secret_file, *jwt_keys;    /* of these at most one is */
+    const char *jwt_audience, *jwt_issuer, *jwt_role_claim; /* role_claim: never NULL, may be off */
+    const char *jwt_role;
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
     bool leak_reclaim;

@@ -88,6 +88,8 @@ static void await_lanes(loader *l)
 typedef struct reading {
     const char *folder;
     const char *const *pools;
+    query_auth auth;
+    uint32_t auth_met;
     query_set *set;
     query_fault *fault;
     int outcome;
@@ -97,6 +99,8 @@ static void read_folder(void *arg)
 {
     reading *r = arg;
     r->outcome = query_set_read(r->folder, r->pools, &r->set, r->fault);
+    if (r->outcome == 0)
+        r->outcome = query_set_guard(r->set, r->auth, r->auth_met, r->fault);
 }
 
 static int describe_on(weir_pool *pool, uint32_t index, query_set *set, query_fault *fault)
@@ -125,14 +129,16 @@ static int describe(loader *l, query_set *set, query_fault *fault)
 /* One attempt, from the folder on: a set that was described in part is not used again. */
 static int load(loader *l, uint32_t *queries, query_fault *fault)
 {
-    reading files = {.folder = l->folder, .pools = l->names, .fault = fault};
+    reading files = {.folder = l->folder,
+                     .pools = l->names,
+                     .auth = l->auth,
+                     .auth_met = l->auth_met,
+                     .fault = fault};
     l->absent = 0;
     int r = weir_work(read_folder, &files);
     if (r < 0)
         return r;
-    if (files.outcome < 0)
-        return files.outcome;
-    r = describe(l, files.set, fault);
+    r = files.outcome < 0 ? files.outcome : describe(l, files.set, fault);
     if (r < 0) {
         query_set_unref(files.set);
         return r;

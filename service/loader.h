@@ -19,6 +19,8 @@ typedef struct loader {
     uint32_t pool_count;
     weir_api *api;
     const char *folder;
+    query_auth auth; /* as query_set_guard's `fallback` and `met`: to be set before a load */
+    uint32_t auth_met;
     uint32_t absent;      /* the pool that an attempt could not ask */
     loader_visit *visits; /* one a lane */
     weir_lane *home;      /* where it loads */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../api/api.h"
+#include "access.h"
 #include "events.h"
 #include "exits.h"
 #include "feeds.h"
@@ -19,7 +20,6 @@
 #include "reload.h"
 #include "secret.h"
 #include "signals.h"
-#include "token_file.h"
 
 /* How long what was cancelled may take to end, and then the pool to close. */
 #define LAST_WAIT_NS WEIR_S(5)
@@ -39,6 +39,7 @@ typedef struct service {
     feeds feeds;
     weir_pool_log *pool_log;
     weir_api *api;
+    credentials *known; /* until the API has them */
     signals signals;
     loader loader;
     reload_desk desk;
@@ -139,26 +140,36 @@ static void tell_success(service *s, uint32_t queries)
                 field_ms("duration_ms", weir_now() - s->began_ns));
 }
 
-/* Reading the tokens again, off the loop. */
-typedef struct token_reading {
+/* Reading tokens and keys again, off the loop. */
+typedef struct access_reading {
     service *service;
     query_fault *fault;
     int outcome;
-} token_reading;
+} access_reading;
 
-static void read_tokens(void *arg)
+static void read_access(void *arg)
 {
-    token_reading *r = arg;
-    r->outcome = token_file_read(r->service->config, r->service->api, r->fault);
+    access_reading *r = arg;
+    r->outcome = access_read(r->service->config, &r->service->known, r->fault);
+}
+
+static void trust(service *s)
+{
+    s->loader.auth = (query_auth)s->config->auth;
+    s->loader.auth_met = access_kinds(s->known);
+    weir_api_trust(s->api, s->known);
+    s->known = NULL;
 }
 
 /* Tokens first: one that is taken back must not stay because a query is wrong. */
 static int load_all(service *s, uint32_t *queries, query_fault *fault)
 {
-    token_reading tokens = {.service = s, .fault = fault};
-    int r = s->ready ? weir_work(read_tokens, &tokens) : 0; /* at the start it has been done */
+    access_reading access = {.service = s, .fault = fault};
+    int r = s->ready ? weir_work(read_access, &access) : 0; /* at the start it has been done */
     if (r == 0)
-        r = tokens.outcome;
+        r = access.outcome;
+    if (r == 0 && s->known)
+        trust(s);
     return r == 0 ? loader_run(&s->loader, !s->ready, queries, fault) : r;
 }
 
@@ -419,19 +430,17 @@ static int complain_of(const query_fault *fault, int error, int exit_code)
     return error == WEIR_EINVAL ? exit_code : EXIT_SYSTEM;
 }
 
-static int open_tokens(service *s)
-{
-    query_fault fault = {0};
-    int r = token_file_read(s->config, s->api, &fault);
-    return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_USAGE);
-}
-
 /* A wrong file is known before anything is opened. */
-static int check_files(const service *s)
+static int check_files(service *s)
 {
     query_set *set = NULL;
     query_fault fault = {0};
-    int r = query_set_read(s->config->queries, s->pool_names, &set, &fault);
+    int r = access_read(s->config, &s->known, &fault);
+    if (r < 0)
+        return complain_of(&fault, r, EXIT_USAGE);
+    r = query_set_read(s->config->queries, s->pool_names, &set, &fault);
+    if (r == 0)
+        r = query_set_guard(set, (query_auth)s->config->auth, access_kinds(s->known), &fault);
     query_set_unref(set);
     return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_QUERIES);
 }
@@ -505,8 +514,6 @@ static int open_and_run(service *s)
     int code = open_pools(s);
     if (code == EXIT_FINE)
         code = open_api(s);
-    if (code == EXIT_FINE)
-        code = open_tokens(s);
     if (code != EXIT_FINE) {
         run_lanes(s, task_close);
         return code;
@@ -550,6 +557,7 @@ int serve(const config *c)
     code = open_and_run(&s);
     weir_runtime_close(s.runtime);
     weir_pool_log_close(s.pool_log);
+    credentials_unref(s.known);
     loader_close(&s.loader);
     log_close();
     return code;

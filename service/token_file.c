@@ -1,85 +1,67 @@
-/* token_file.c: the tokens of --token and --token-file. */
+/* token_file.c: the tokens of a flag and of a file. */
 #include "token_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define FILE_MAX (64 * 1024)
-#define BLANKS   " \t\r\n"
+#include "small_file.h"
 
-static int unreadable(const char *path, const char *what, query_fault *fault)
-{
-    snprintf(fault->file, sizeof fault->file, "%s", path);
-    return query_fail(fault, 0, "the tokens cannot be read: %s", what);
-}
-
-/* Appends the file to `text`. */
-static int append_file(const char *path, char *text, query_fault *fault)
-{
-    size_t length = strlen(text), begin = length;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return unreadable(path, strerror(errno), fault);
-    ssize_t got;
-    while ((got = read(fd, text + length, FILE_MAX + 1 - (length - begin))) > 0 ||
-           (got < 0 && errno == EINTR))
-        length += got > 0 ? (size_t)got : 0;
-    int error = errno;
-    close(fd);
-    if (got < 0)
-        return unreadable(path, strerror(error), fault);
-    if (length - begin > FILE_MAX)
-        return unreadable(path, "larger than 64 KiB", fault);
-    if (memchr(text + begin, '\0', length - begin)) /* a first part of a token must not be one */
-        return unreadable(path, "it holds a NUL character", fault);
-    text[length] = '\0';
-    return 0;
-}
+#define BLANKS " \t\r\n"
 
 /* The token of the flag is the first line, so that the lines of the file follow at the second. */
-static int take(const config *c, weir_api *api, char *text, query_fault *fault)
+static int take(const char *flag, const char *file, const char *lines, token_set *set,
+                query_fault *fault)
 {
     uint32_t line = 0;
-    int r = c->token_file ? append_file(c->token_file, text, fault) : 0;
-    if (r == 0)
-        r = weir_api_tokens(api, text, &line);
-    if (line == 0)
+    int r = tokens_set(set, lines, &line);
+    if (r != WEIR_EINVAL)
         return r;
-    snprintf(fault->file, sizeof fault->file, "%s", line == 1 ? "--token" : c->token_file);
+    snprintf(fault->file, sizeof fault->file, "%s", line == 1 ? flag : file);
     return query_fail(fault, line - 1, "a token is made of visible ASCII characters, no blanks");
 }
 
 /* The token of the flag, without the line end that may have come along with it. What a file may
  * have, a comment and further lines, is a mistake here: it would let in nobody, or others. */
-static int append_flag(const char *token, char *text, query_fault *fault)
+static int trim(const char *flag, const char **token, size_t *length, query_fault *fault)
 {
-    token += strspn(token, BLANKS);
-    size_t length = strcspn(token, BLANKS);
-    if (length > 0 && *token != '#' && !token[length + strspn(token + length, BLANKS)]) {
-        memcpy(text, token, length);
+    const char *text = *token + strspn(*token, BLANKS);
+    *length = strcspn(text, BLANKS);
+    *token = text;
+    if (*length > 0 && *text != '#' && !text[*length + strspn(text + *length, BLANKS)])
         return 0;
-    }
-    snprintf(fault->file, sizeof fault->file, "--token");
+    snprintf(fault->file, sizeof fault->file, "%s", flag);
     return query_fail(fault, 0,
                       "a token is made of visible ASCII characters, no blanks, and does not "
                       "begin with #");
 }
 
-int token_file_read(const config *c, weir_api *api, query_fault *fault)
+static int read_file(const char *file, char **text, size_t *length, query_fault *fault)
 {
-    size_t size = (c->token ? strlen(c->token) : 0) + FILE_MAX + 3;
-    char *text = calloc(1, size);
-    if (!text)
-        return WEIR_ENOMEM;
-    int r = c->token ? append_flag(c->token, text, fault) : 0;
-    strcat(text, "\n");
+    int r = small_file_read(file, "the tokens", text, length, fault);
+    if (r < 0 || !memchr(*text, '\0', *length))
+        return r;
+    /* The first part of a token must not be one. */
+    snprintf(fault->file, sizeof fault->file, "%s", file);
+    return query_fail(fault, 0, "the tokens cannot be read: it holds a NUL character");
+}
+
+int token_file_read(const char *flag, const char *token, const char *file, token_set *set,
+                    query_fault *fault)
+{
+    size_t token_length = 0, file_length = 0;
+    char *text = NULL, *lines = NULL;
+    int r = token ? trim(flag, &token, &token_length, fault) : 0;
+    if (r == 0 && file)
+        r = read_file(file, &text, &file_length, fault);
+    if (r == 0 &&
+        asprintf(&lines, "%.*s\n%s", (int)token_length, token ? token : "", text ? text : "") < 0) {
+        lines = NULL;
+        r = WEIR_ENOMEM;
+    }
     if (r == 0)
-        r = take(c, api, text, fault);
-    explicit_bzero(text, size);
-    free(text);
+        r = take(flag, file, lines, set, fault);
+    small_file_forget(text, file_length);
+    small_file_forget(lines, lines ? strlen(lines) : 0);
     return r;
 }

@@ -1,12 +1,13 @@
-/* token_file.h: the tokens of --token and --token-file. */
+/* token_file.h: the tokens of a flag and of a file. */
 #ifndef WEIR_TOKEN_FILE_H
 #define WEIR_TOKEN_FILE_H
 
-#include "../api/api.h"
-#include "config.h"
+#include "../api/query.h"
+#include "../api/tokens.h"
 
-/* Gives the API the tokens there are now. WEIR_EINVAL with `fault`, WEIR_ENOMEM; then those before
- * stay. Blocking. */
-int token_file_read(const config *c, weir_api *api, query_fault *fault);
+/* Puts the token of the flag `flag` and those of a file, either of which may be NULL, into `set`.
+ * WEIR_EINVAL with `fault`, WEIR_ENOMEM. Blocking. */
+int token_file_read(const char *flag, const char *token, const char *file, token_set *set,
+                    query_fault *fault);
 
 #endif

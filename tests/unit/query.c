@@ -108,6 +108,21 @@ static void a_cache_is_private_unless_it_is_said_to_be_public(void **state)
     query_free(q);
 }
 
+static void what_must_be_shown_is_said_or_left_open(void **state)
+{
+    static const char *const texts[] = {"-- @auth none\nselect 1", "-- @auth token\nselect 1",
+                                        "-- @auth jwt\nselect 1"};
+    for (int i = 0; i < 3; i++) {
+        query *q = parsed(texts[i]);
+        assert_int_equal(q->auth, AUTH_NONE + i);
+        assert_int_equal(q->auth_line, 1);
+        query_free(q);
+    }
+    query *q = parsed("select 1");
+    assert_int_equal(q->auth_line, 0);
+    query_free(q);
+}
+
 static void a_default_may_be_empty_and_a_byte_order_mark_is_skipped(void **state)
 {
     query *q = parsed("\xef\xbb\xbf-- @default a ''\nselect :a");
@@ -121,7 +136,7 @@ static void an_unknown_annotation_is_refused_with_the_nearest(void **state)
     refused("-- @tiemout 1s\nselect 1", 1, "@timeout?");
     refused("-- @return row\nselect 1", 1, "@returns?");
     refused("-- @Route GET /a\nselect 1", 1, "@route?");
-    refused("-- @author me\nselect 1", 1, "there are @route");
+    refused("-- @owner me\nselect 1", 1, "there are @route");
 }
 
 static void a_malformed_annotation_is_refused_with_what_to_write(void **state)
@@ -134,6 +149,9 @@ static void a_malformed_annotation_is_refused_with_what_to_write(void **state)
     refused("-- @returns\nselect 1", 1, "@returns row");
     refused("-- @returns one\nselect 1", 1, "@returns row");
     refused("-- @timeout\nselect 1", 1, "500ms");
+    refused("-- @auth\nselect 1", 1, "@auth none, @auth token or @auth jwt");
+    refused("-- @auth JWT\nselect 1", 1, "@auth none, @auth token or @auth jwt");
+    refused("-- @auth jwt token\nselect 1", 1, "@auth none, @auth token or @auth jwt");
     refused("-- @timeout 5\nselect 1", 1, "500ms");
     refused("-- @timeout 0\nselect 1", 1, "longer");
     refused("-- @default\nselect :a", 1, "@default NAME VALUE");
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_bare_statement_needs_no_annotation),
         cmocka_unit_test(every_annotation_is_read),
         cmocka_unit_test(a_cache_is_private_unless_it_is_said_to_be_public),
+        cmocka_unit_test(what_must_be_shown_is_said_or_left_open),
         cmocka_unit_test(a_default_may_be_empty_and_a_byte_order_mark_is_skipped),
         cmocka_unit_test(an_unknown_annotation_is_refused_with_the_nearest),
         cmocka_unit_test(a_malformed_annotation_is_refused_with_what_to_write),
