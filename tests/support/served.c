@@ -125,12 +125,19 @@ http_reply get(const char *path)
     return http_get(client, path);
 }
 
+http_reply send_as(const char *token, const char *method, const char *path, const char *body)
+{
+    char *authorization;
+    assert_true(asprintf(&authorization, "Authorization: Bearer %s", token ? token : "") > 0);
+    const char *const headers[] = {token ? authorization : NULL, NULL};
+    http_reply r = http_send(client, method, path, body, headers);
+    free(authorization);
+    return r;
+}
+
 http_reply post_as(const char *token, const char *path)
 {
-    char authorization[256];
-    snprintf(authorization, sizeof authorization, "Authorization: Bearer %s", token ? token : "");
-    const char *const headers[] = {token ? authorization : NULL, NULL};
-    return http_send(client, "POST", path, NULL, headers);
+    return send_as(token, "POST", path, NULL);
 }
 
 const char *text(const http_reply *r, const char *name)

@@ -40,6 +40,8 @@ int stop_stopped(void **state);
 /* ---- Requests and answers ---- */
 
 http_reply get(const char *path);
+/* With this token (NULL: none), and as http_send's body. */
+http_reply send_as(const char *token, const char *method, const char *path, const char *body);
 /* As an operator: POST without a body, with this token (NULL: none). */
 http_reply post_as(const char *token, const char *path);
 
