@@ -19,8 +19,10 @@ void identity_unref(identity *who)
 
 /* ---- Tokens that say nothing but that they are known ---- */
 
-static bool refuse_token(weir_request *told, problem_kind kind, const char *sentence)
+static bool refuse_token(weir_request *told, problem_kind kind, const char *reason,
+                         const char *sentence)
 {
+    metrics_refusal(told->lane->metrics, reason);
     weir_reply_error(told, kind, "%s", sentence);
     told->challenge = kind == PROBLEM_TOKEN_MISSING ? NULL : sentence;
     return false;
@@ -29,7 +31,8 @@ static bool refuse_token(weir_request *told, problem_kind kind, const char *sent
 static bool ask_token(weir_request *told, const credentials *known, const char *token)
 {
     return tokens_know(&known->clients, token) || tokens_know(&known->operators, token) ||
-           refuse_token(told, PROBLEM_TOKEN_INVALID, "The token is not one of the service's.");
+           refuse_token(told, PROBLEM_TOKEN_INVALID, "unknown",
+                        "The token is not one of the service's.");
 }
 
 /* ---- JWTs ---- */
@@ -107,10 +110,12 @@ static bool ask_jwt(weir_request *told, const identity *who)
     if (who->verdict != JWT_GOOD)
         return refuse_token(
             told, who->verdict == JWT_EXPIRED ? PROBLEM_TOKEN_EXPIRED : PROBLEM_TOKEN_INVALID,
-            jwt_verdict_sentence(who->verdict));
-    if (*who->fault)
-        weir_reply_error(told, PROBLEM_ROLE, "%s", who->fault);
-    return !*who->fault;
+            jwt_verdict_word(who->verdict), jwt_verdict_sentence(who->verdict));
+    if (!*who->fault)
+        return true;
+    metrics_refusal(told->lane->metrics, "role");
+    weir_reply_error(told, PROBLEM_ROLE, "%s", who->fault);
+    return false;
 }
 
 /* ---- All of it ---- */
@@ -141,6 +146,6 @@ bool auth_let_in(weir_request *req, const query *q, weir_request *told)
     const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
     if (token && *token)
         return ask(req, q, told, token);
-    return refuse_token(told, PROBLEM_TOKEN_MISSING,
+    return refuse_token(told, PROBLEM_TOKEN_MISSING, "missing",
                         "The request has no header Authorization: Bearer TOKEN.");
 }

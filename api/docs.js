@@ -24,11 +24,20 @@ function body(form) {
     return form.querySelector('input[data-in="body"]') ? `{${members.join(", ")}}` : undefined;
 }
 
+// The token goes to the queries that ask for one, and nowhere else.
+function headers(form, hasBody) {
+    const token = document.getElementById("token"), all = {};
+    if (hasBody)
+        all["Content-Type"] = "application/json";
+    if (form.dataset.auth !== undefined && token.value !== "")
+        all.Authorization = `Bearer ${token.value}`;
+    return all;
+}
+
 async function send(form) {
     const shown = form.querySelector("output"), request = {method: form.dataset.method};
     request.body = body(form);
-    if (request.body !== undefined)
-        request.headers = {"Content-Type": "application/json"};
+    request.headers = headers(form, request.body !== undefined);
     const to = address(form);
     let said = `${request.method} ${to}\n`;
     try {

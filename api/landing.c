@@ -12,7 +12,7 @@ static const char head[] =
     "code{font-size:.95em}dt{margin-top:.6em}@media(prefers-color-scheme:dark){body{color:#ddd;"
     "background:#181818}pre{background:#262626}a{color:#8bf}}"
     "form{display:flex;flex-wrap:wrap;gap:.6em;align-items:end}label{font-size:.9em}"
-    "input:not([type]){display:block;font:inherit;width:11em}output{flex-basis:100%;"
+    "input:not([type=checkbox]){display:block;font:inherit;width:11em}output{flex-basis:100%;"
     "white-space:pre-wrap;overflow-wrap:anywhere;font:.85em/1.4 monospace}"
     "</style></head><body>\n";
 
@@ -48,6 +48,8 @@ static void curl(buffer *out, const query *q, const char *host)
     bool in_body = method_of(q) != METHOD_GET, first = true;
 
     buffer_text(out, "<pre><code>curl -s ");
+    if (q->auth != AUTH_NONE)
+        buffer_text(out, "-H &#39;Authorization: Bearer …&#39; ");
     if (in_body)
         buffer_printf(out, "-X %s ", query_method_name(method_of(q)));
     buffer_text(out, "&#39;http://");
@@ -103,6 +105,21 @@ static void tell_params(buffer *out, const query *q)
     buffer_text(out, ".</p>\n");
 }
 
+static void tell_auth(buffer *out, const query *q)
+{
+    if (q->auth != AUTH_NONE)
+        buffer_text(out, q->auth == AUTH_JWT ? "<p>Asks for a JWT, and answers in its role.</p>\n"
+                                             : "<p>Asks for a token.</p>\n");
+}
+
+static bool any_asks(const query_set *set)
+{
+    for (uint32_t i = 0; set && i < query_set_count(set); i++)
+        if (query_set_at(set, i)->auth != AUTH_NONE)
+            return true;
+    return false;
+}
+
 static void tell_columns(buffer *out, const query *q)
 {
     if (q->returns == RETURNS_COUNT) {
@@ -142,6 +159,8 @@ static void page(weir_request *req, const query_set *set, bool forms)
                            : "<p>They can be tried on <a href=\"/docs\">a page with forms</a>; "
                              "for programs there is <a href=\"/openapi.json\">a description"
                              "</a>.</p>\n");
+    if (forms && any_asks(set))
+        page_token(out);
     for (uint32_t i = 0; set && i < query_set_count(set); i++) {
         const query *q = query_set_at(set, i);
         buffer_printf(out, "<h2><code>%s ", query_method_name(method_of(q)));
@@ -157,6 +176,7 @@ static void page(weir_request *req, const query_set *set, bool forms)
             page_text(out, q->pool);
             buffer_text(out, "</code>.</p>\n");
         }
+        tell_auth(out, q);
         curl(out, q, host && *host ? host : "localhost");
         tell_params(out, q);
         if (forms) {
@@ -194,7 +214,8 @@ static void list(weir_request *req, const query_set *set)
         buffer_json_text(out, path_of(q));
         buffer_text(out, ",\"pool\":");
         buffer_json_text(out, weir_pool_name(req->lane->api->pools[q->pool_index]));
-        buffer_printf(out, ",\"returns\":\"%s\",\"parameters\":[", returns[q->returns]);
+        buffer_printf(out, ",\"auth\":\"%s\",\"returns\":\"%s\",\"parameters\":[",
+                      query_auth_name(q->auth), returns[q->returns]);
         for (uint32_t p = 0; p < q->param_count; p++) {
             buffer_text(out, p ? ",{\"name\":" : "{\"name\":");
             buffer_json_text(out, q->params[p].name);

@@ -130,6 +130,19 @@ static void series_histograms(scrape *s, series_family family)
     }
 }
 
+static void tokens_refused(scrape *s)
+{
+    for (size_t i = 0; i < s->series_count; i++) {
+        if (s->series[i].key.family != SERIES_REFUSAL)
+            continue;
+        name_sample(s);
+        label(s->out, "reason", s->series[i].key.name, true);
+        buffer_text(s->out, "} ");
+        buffer_uint(s->out, weir_histogram_count(&s->series[i].histogram));
+        buffer_char(s->out, '\n');
+    }
+}
+
 static void connection_count(scrape *s)
 {
     const weir_pool_stats *p = s->stats;
@@ -339,6 +352,9 @@ static const metric metrics[] = {
      false},
     {"weir_event_gaps", COUNTER, "Times that a client was told that it had missed some.",
      event_gaps, false},
+    {"weir_tokens_refused", COUNTER,
+     "Queries not begun because of the token or JWT that was shown or was not, by reason.",
+     tokens_refused, false},
     {"weir_draining", GAUGE, "Whether new requests are refused.", draining, false},
     {"weir_clients", GAUGE, "HTTP clients connected.", clients, false},
     {"weir_clients_cut", COUNTER, "HTTP clients disconnected for what they did, by reason.",

@@ -20,6 +20,9 @@ void metrics_request(metrics_shard *shard, const char *route, const char *method
 /* One query that was sent to the server. `pool` must stay valid for good. */
 void metrics_query(metrics_shard *shard, const char *pool, const char *query, uint64_t duration_ns);
 
+/* One token that was refused, or was missing. `reason` is one of a fixed few words. */
+void metrics_refusal(metrics_shard *shard, const char *reason);
+
 typedef struct metrics_pool {
     const char *name;
     weir_pool_stats stats;

@@ -55,6 +55,10 @@ static bool may_meet(const operation *op, problem_kind kind)
     switch (kind) {
     case PROBLEM_NO_ROW: return op->query->returns == RETURNS_ROW;
     case PROBLEM_TOO_MANY_ROWS: return op->query->returns == RETURNS_ROWS;
+    case PROBLEM_TOKEN_MISSING:
+    case PROBLEM_TOKEN_INVALID: return op->query->auth != AUTH_NONE;
+    case PROBLEM_TOKEN_EXPIRED:
+    case PROBLEM_ROLE: return op->query->auth == AUTH_JWT;
     case PROBLEM_READ_ONLY: return op->method == METHOD_GET;
     case PROBLEM_REQUEST_TIMEOUT:
     case PROBLEM_TOO_LARGE:
@@ -164,6 +168,34 @@ static void add_responses(builder *b, const operation *op, json_t *described)
     set(b, described, "responses", responses);
 }
 
+/* ---- Who may ask ---- */
+
+/* A scheme is there where a query asks for it. */
+static void add_scheme(builder *b, const char *name, const char *format, const char *description)
+{
+    json_t *schemes = object_in(b, json_object_get(b->document, "components"), "securitySchemes");
+
+    if (json_object_get(schemes, name))
+        return;
+    set(b, schemes, name,
+        json_pack("{s:s, s:s, s:s*, s:s}", "type", "http", "scheme", "bearer", "bearerFormat",
+                  format, "description", description));
+}
+
+static void add_security(builder *b, const query *q, json_t *described)
+{
+    switch (q->auth) {
+    case AUTH_NONE: return;
+    case AUTH_TOKEN:
+        add_scheme(b, "client", NULL, "One of the clients' tokens");
+        set(b, described, "security", json_pack("[{s:[]}, {s:[]}]", "client", "token"));
+        return;
+    case AUTH_JWT:
+        add_scheme(b, "jwt", "JWT", "A JWT of an issuer whose keys the service knows");
+        set(b, described, "security", json_pack("[{s:[]}]", "jwt"));
+    }
+}
+
 /* ---- All of an operation ---- */
 
 static void name_operation(char *name, size_t size, const operation *op)
@@ -229,6 +261,7 @@ static void add_operation(builder *b, const operation *op)
     if (has_body(op))
         add_body(b, op, described);
     add_responses(b, op, described);
+    add_security(b, q, described);
     set(b, object_in(b, b->paths, op->template), methods[op->method], described);
 }
 

@@ -82,6 +82,13 @@ static void field(buffer *out, const query_param *p, const char *in)
     buffer_text(out, p->fallback || p->optional ? "></label>\n" : " required></label>\n");
 }
 
+void page_token(buffer *out)
+{
+    buffer_text(out, "<p><label>A token or JWT, for the queries that ask for one; it stays in this "
+                     "page, and no longer than that<input id=\"token\" type=\"password\" "
+                     "autocomplete=\"off\"></label></p>\n");
+}
+
 /* Without a script a form goes to /q/…, where all is in the query string. */
 void page_form(buffer *out, const query *q)
 {
@@ -92,6 +99,8 @@ void page_form(buffer *out, const query *q)
     attribute(out, "action", q->named_path);
     attribute(out, "data-method", query_method_name(method));
     attribute(out, "data-path", q->path ? q->path : q->named_path);
+    if (q->auth != AUTH_NONE)
+        buffer_text(out, " data-auth");
     buffer_text(out, ">\n");
     for (uint32_t i = 0; i < q->param_count; i++) {
         const query_param *p = &q->params[i];

@@ -15,6 +15,8 @@ const char *page_type(const query_param *p);
 
 /* A form with which a query can be tried, at its @route if it has one. */
 void page_form(buffer *out, const query *q);
+/* Where a token is put, for the forms of queries that ask for one. */
+void page_token(buffer *out);
 /* What the forms need to be sent from the page; without it a GET can be sent as usual. */
 void page_script(buffer *out);
 

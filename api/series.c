@@ -128,6 +128,11 @@ void metrics_query(metrics_shard *shard, const char *pool, const char *query, ui
     observe(shard, (series_key){SERIES_QUERY, query, pool, 0}, duration_ns);
 }
 
+void metrics_refusal(metrics_shard *shard, const char *reason)
+{
+    observe(shard, (series_key){SERIES_REFUSAL, reason, "", 0}, 0);
+}
+
 static void look(const series *s, series_view *view)
 {
     view->key = s->key;

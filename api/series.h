@@ -6,12 +6,12 @@
 
 #include "metrics.h"
 
-typedef enum series_family { SERIES_REQUEST, SERIES_QUERY } series_family;
+typedef enum series_family { SERIES_REQUEST, SERIES_QUERY, SERIES_REFUSAL } series_family;
 
 /* What tells one series from another. */
 typedef struct series_key {
     series_family family;
-    const char *name;   /* a route, or a query */
+    const char *name;   /* a route, a query, or why a token was refused */
     const char *within; /* the route's method, or the query's pool; not copied */
     int status;
 } series_key;

@@ -263,6 +263,21 @@ static void signatures_and_algorithms_of_others_are_refused(void **state)
     }
 }
 
+static void refusals_are_counted_by_reason(void **state)
+{
+    gets(NULL, "/shut", 401, "token_missing");
+    gets("x", "/shut", 401, "token_invalid");
+    gets("x", "/mine/1", 401, "token_invalid");
+    gets("x.y.z", "/mine/1", 401, "token_invalid");
+    http_reply r = asked(mint_usual(",\"aud\":\"weir\",\"iss\":\"us\""), "/mine/1");
+    assert_problem(&r, 403, "role_refused");
+    http_reply_free(&r);
+    assert_int_equal(metric("weir_tokens_refused_total{reason=\"missing\"}"), 1);
+    assert_int_equal(metric("weir_tokens_refused_total{reason=\"unknown\"}"), 1);
+    assert_int_equal(metric("weir_tokens_refused_total{reason=\"malformed\"}"), 2);
+    assert_int_equal(metric("weir_tokens_refused_total{reason=\"role\"}"), 1);
+}
+
 /* ---- Several queries in one request ---- */
 
 static void each_of_a_batch_must_be_allowed(void **state)
@@ -456,6 +471,7 @@ int main(void)
         test(a_role_longer_than_names_are_is_refused),
         test(an_expired_jwt_is_told_apart),
         test(signatures_and_algorithms_of_others_are_refused),
+        test(refusals_are_counted_by_reason),
         test(each_of_a_batch_must_be_allowed),
         test(a_transaction_names_the_step_that_is_not_allowed),
         test(tokens_and_keys_change_with_a_reload),

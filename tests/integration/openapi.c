@@ -283,6 +283,61 @@ static void a_listener_of_their_own_is_not_described_to_others(void **state)
     json_decref(document);
 }
 
+static int serve_guarded(void **state)
+{
+    query_file("for_tokens", "-- @auth token\nselect 1 as x");
+    query_file("for_jwts", "-- @auth jwt\n-- @route POST /for/jwts\nselect :a::text as x");
+    serve_ready((const char *const[]){"--client-token", "one", "--jwt-secret",
+                                      "a-secret-of-no-less-than-32-bytes", NULL});
+    return 0;
+}
+
+static int stop_guarded(void **state)
+{
+    query_file("for_tokens", "select 1 as x");
+    query_file("for_jwts", "select 1 as x");
+    return stop(state);
+}
+
+static void what_a_query_asks_for_is_described(void **state)
+{
+    json_t *document = described(), *paths = json_object_get(document, "paths");
+    json_t *token = look(paths, "/q/for_tokens", "get", NULL);
+    json_t *jwt = look(paths, "/for/jwts", "post", NULL);
+    assert_is(look(token, "security", NULL), "[{\"client\":[]},{\"token\":[]}]");
+    assert_is(look(jwt, "security", NULL), "[{\"jwt\":[]}]");
+    assert_non_null(look(token, "responses", "401", NULL));
+    assert_non_null(look(jwt, "responses", "401", NULL));
+    assert_null(look(paths, "/items", "get", "security", NULL));
+    assert_null(look(paths, "/items", "get", "responses", "401", NULL));
+    json_t *schemes = look(document, "components", "securitySchemes", NULL);
+    assert_is(look(schemes, "jwt", "bearerFormat", NULL), "\"JWT\"");
+    assert_is(look(schemes, "client", "scheme", NULL), "\"bearer\"");
+    json_decref(document);
+    a_linter_finds_nothing_wrong_with_it(state);
+}
+
+static void a_page_asks_for_a_token_where_a_query_does(void **state)
+{
+    http_reply r = get("/docs");
+    assert_non_null(strstr(r.body, "<input id=\"token\" type=\"password\""));
+    assert_non_null(strstr(r.body, "data-path=\"/for/jwts\" data-auth>"));
+    assert_int_equal(raw_count(r.body, " data-auth>"), 2);
+    http_reply_free(&r);
+    const char *const json[] = {"Accept: application/json", NULL};
+    r = http_send(client, "GET", "/", NULL, json);
+    assert_int_equal(raw_count(r.body, "\"auth\":\"jwt\""), 1);
+    assert_int_equal(raw_count(r.body, "\"auth\":\"token\""), 1);
+    http_reply_free(&r);
+}
+
+static void a_page_without_such_queries_asks_for_none(void **state)
+{
+    http_reply r = get("/docs");
+    assert_null(strstr(r.body, "id=\"token\""));
+    http_reply_free(&r);
+}
+
 /* ---- Keeping it ---- */
 
 static void what_a_client_has_already_is_not_sent_again(void **state)
@@ -389,6 +444,11 @@ int main(void)
         usual(a_page_has_a_form_for_each_query_and_needs_nothing_from_outside),
         usual(an_operators_request_needs_a_token),
         cmocka_unit_test_teardown(a_listener_of_their_own_is_not_described_to_others, stop),
+        cmocka_unit_test_setup_teardown(what_a_query_asks_for_is_described, serve_guarded,
+                                        stop_guarded),
+        cmocka_unit_test_setup_teardown(a_page_asks_for_a_token_where_a_query_does, serve_guarded,
+                                        stop_guarded),
+        usual(a_page_without_such_queries_asks_for_none),
         usual(what_a_client_has_already_is_not_sent_again),
         cmocka_unit_test_teardown(a_reload_is_described, stop),
     };
