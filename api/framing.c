@@ -1,4 +1,5 @@
-/* framing.c: whether a request's header says clearly where the request ends and whom it is for. */
+/* framing.c: whether a request's header says clearly where the request ends, whom it is for and who
+ * asks. */
 #include "framing.h"
 
 #include <stdbool.h>
@@ -6,7 +7,7 @@
 #include <strings.h>
 
 typedef struct framing {
-    int hosts, lengths, codings;
+    int hosts, lengths, codings, authorizations;
     bool chunked, odd_name;
 } framing;
 
@@ -30,6 +31,7 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
         f->codings++;
         f->chunked = value && strcasecmp(value, "chunked") == 0;
     }
+    f->authorizations += strcasecmp(name, MHD_HTTP_HEADER_AUTHORIZATION) == 0;
     f->odd_name = f->odd_name || is_odd(name);
     return MHD_YES;
 }
@@ -47,6 +49,8 @@ const char *framing_problem(struct MHD_Connection *connection, const char *versi
         return "Content-Length and Transfer-Encoding do not go together.";
     if (f.codings > 1 || (f.codings == 1 && !f.chunked))
         return "The only Transfer-Encoding taken is chunked.";
+    if (f.authorizations > 1) /* whoever looks before us may have looked at the other */
+        return "Authorization is given more than once.";
     if (f.hosts > 1)
         return "Host is given more than once.";
     if (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)

@@ -1,4 +1,5 @@
-/* framing.h: whether a request's header says clearly where the request ends and whom it is for. */
+/* framing.h: whether a request's header says clearly where the request ends, whom it is for and who
+ * asks. */
 #ifndef WEIR_FRAMING_H
 #define WEIR_FRAMING_H
 

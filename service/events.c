@@ -18,7 +18,7 @@ typedef struct repeat {
 } repeat;
 
 static repeat repeats[WEIR_EVENT_COUNT];
-static repeat refused_requests, refused_answers, unknown_operators; /* 503, 507, 401 */
+static repeat refused_requests, refused_answers, unknown_askers; /* 503, 507, 401 */
 
 /* Kinds that come by the thousand when the database is away or the pool is short. */
 static bool may_flood(weir_event_kind kind)
@@ -168,7 +168,7 @@ void events_log_request(void *arg, const weir_request_record *record)
     (void)arg;
     repeat *flood = record->status == 503   ? &refused_requests
                     : record->status == 507 ? &refused_answers
-                    : record->status == 401 ? &unknown_operators
+                    : record->status == 401 ? &unknown_askers
                                             : NULL;
     if (!log_wants(level) || (flood && !is_due(flood, &left_out)))
         return;

@@ -8,34 +8,16 @@
 #include <unistd.h>
 
 #include "../support/jwt_mint.h"
+#include "../support/secret_files.h"
 
 #define OPERATOR "operators-own"
 #define CLIENT   "client-one"
-
-static char *secrets; /* a folder of tokens and keys */
-
-static char *secret_path(const char *name)
-{
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", secrets, name);
-    return path;
-}
-
-static void secret_file(const char *name, const char *text)
-{
-    FILE *f = fopen(secret_path(name), "w");
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
-}
 
 static int world_start(void **state)
 {
     database = postgres_start(NULL);
     folder = scratch_folder();
-    secrets = scratch_folder();
+    secret_files_open();
     postgres_sql(database, "create role web; create table seen (who text)");
     query_file("open", "-- @auth none\nselect 'open' as x\n");
     query_file("shut", "-- @auth token\n-- @route GET /shut\nselect 'shut' as x\n");
@@ -52,7 +34,7 @@ static int world_start(void **state)
 static int world_end(void **state)
 {
     scratch_remove(folder);
-    scratch_remove(secrets);
+    secret_files_close();
     postgres_stop(database);
     return 0;
 }
@@ -389,59 +371,6 @@ static void no_token_comes_into_the_log_or_an_answer(void **state)
     free(jwt);
 }
 
-/* ---- What the service does not start with ---- */
-
-static void refuses(const char *const *flags, int code, const char *line)
-{
-    serve_unready(flags);
-    assert_int_equal(weir_await_exit(weir, 20), code);
-    const char *output = weir_output(weir);
-    if (!strstr(output, line) || raw_count(output, "\n") != 1)
-        fail_msg("%s", output);
-    weir_stop(weir);
-    weir = NULL;
-}
-#define REFUSES(code, line, ...) refuses((const char *const[]){__VA_ARGS__, NULL}, code, line)
-
-static void a_start_that_could_let_in_nobody_is_refused(void **state)
-{
-    secret_file("short", "0123456789012345678901234567890\n");
-    secret_file("empty", "# nobody yet\n");
-    secret_file("bad", "one\ntwo words\n");
-    secret_file("secret", MINT_SECRET);
-    REFUSES(64, "--auth jwt, but no key to know one by: say --jwt-secret-file or --jwt-keys",
-            "--auth", "jwt");
-    REFUSES(64, "--auth token, but there is none: say --client-token-file", "--auth", "token",
-            "--client-token-file", secret_path("empty"));
-    REFUSES(64, "short: a secret of 31 bytes can be guessed: it must have 32 at least",
-            "--jwt-secret-file", secret_path("short"));
-    REFUSES(64, "--jwt-secret: a secret of 1 bytes", "--jwt-secret", "x");
-    REFUSES(64, "nothing: the keys cannot be read: No such file", "--jwt-keys",
-            secret_path("nothing"));
-    REFUSES(64, "bad:2: a token is made of visible ASCII", "--client-token-file",
-            secret_path("bad"));
-    REFUSES(64, "only one can be said", "--jwt-secret", MINT_SECRET, "--jwt-keys",
-            secret_path("secret"));
-    REFUSES(64, "secret: it is neither a public key in PEM nor a JWKS", "--jwt-keys",
-            secret_path("secret"));
-    REFUSES(64, "\"maybe\" is not one of none|token|jwt", "--auth", "maybe");
-    REFUSES(65, "kept.sql:1: @auth token, but there is none: say --client-token-file",
-            "--jwt-secret", MINT_SECRET);
-    REFUSES(65, "mine.sql:1: @auth jwt, but no key to know one by: say --jwt-secret-file or",
-            "--client-token", "x");
-}
-
-static void a_public_cache_of_what_is_not_for_all_is_refused(void **state)
-{
-    query_file("bad", "-- @auth token\n-- @cache 5s public\nselect 1 as x\n");
-    REFUSES(65, "bad.sql:2: @cache public would have proxies give one client's answer to others",
-            "--jwt-secret", MINT_SECRET, "--client-token", "x");
-    query_file("bad", "-- @cache 5s public\nselect 1 as x\n");
-    REFUSES(65, "bad.sql:1: @cache public would have proxies", "--jwt-secret", MINT_SECRET,
-            "--client-token", "x", "--auth", "token");
-    query_file("bad", "-- @cache 5s public\n-- @auth none\nselect 1 as x\n");
-}
-
 static void a_default_holds_for_queries_that_say_nothing(void **state)
 {
     serve_ready((const char *const[]){"--auth", "token", "--client-token", CLIENT, "--jwt-secret",
@@ -455,7 +384,6 @@ static void a_default_holds_for_queries_that_say_nothing(void **state)
 }
 
 #define test(name)    cmocka_unit_test_setup_teardown(name, serve_secret, stop)
-#define alone(name)   cmocka_unit_test(name)
 #define stopped(name) cmocka_unit_test_setup_teardown(name, serve_secret, stop_stopped)
 
 int main(void)
@@ -476,10 +404,8 @@ int main(void)
         test(a_transaction_names_the_step_that_is_not_allowed),
         test(tokens_and_keys_change_with_a_reload),
         test(a_reload_that_cannot_be_leaves_all_as_it_was),
-        stopped(no_token_comes_into_the_log_or_an_answer),
-        alone(a_start_that_could_let_in_nobody_is_refused),
-        alone(a_public_cache_of_what_is_not_for_all_is_refused),
         cmocka_unit_test_teardown(a_default_holds_for_queries_that_say_nothing, stop),
+        stopped(no_token_comes_into_the_log_or_an_answer),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests_name("auth", tests, world_start, world_end);

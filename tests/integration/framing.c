@@ -83,6 +83,12 @@ static void a_request_is_for_one_host(void **state)
     free(heard);
 }
 
+static void one_asks_and_no_other(void **state)
+{
+    is_refused("Host: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n", "");
+    is_refused("Host: x\r\nAuthorization: Bearer a\r\nauthorization: Basic b\r\n", "");
+}
+
 static int open_world(void **state)
 {
     char file[PATH_MAX];
@@ -111,6 +117,7 @@ int main(void)
         cmocka_unit_test(a_coding_that_is_not_chunked_is_refused_at_once),
         cmocka_unit_test(a_header_name_with_a_blank_is_refused),
         cmocka_unit_test(a_request_is_for_one_host),
+        cmocka_unit_test(one_asks_and_no_other),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
