@@ -67,10 +67,9 @@ static void take_settings(identity *who)
     who->settings[1] = (weir_setting){"role", who->role};
 }
 
-void auth_settle(weir_lease *lease, const identity *who)
+int auth_settle(weir_lease *lease, const identity *who)
 {
-    if (who)
-        weir_lease_settings(lease, who->settings, who->role ? 2 : 1);
+    return who ? weir_lease_settings(lease, who->settings, who->role ? 2 : 1) : 0;
 }
 
 static double seconds_now(void)

@@ -21,9 +21,10 @@ struct identity {
  * who that is. On the loop's own stack. */
 bool auth_let_in(weir_request *req, const query *q, weir_request *told);
 
-/* What queries of this identity run under: claims, and the role. NULL: nobody has had to say who it
- * is. The lease must not outlive it. */
-void auth_settle(weir_lease *lease, const identity *who);
+/* Has the lease's queries run as this identity: under its claims, and in its role. NULL: nobody has
+ * had to say who it is. The lease must not outlive it. As weir_lease_settings: on an error nothing
+ * may be run. */
+int auth_settle(weir_lease *lease, const identity *who);
 
 void identity_unref(identity *who); /* takes NULL */
 

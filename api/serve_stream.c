@@ -11,8 +11,8 @@
 static weir_async int open_stream(weir_request *req, weir_lease *lease, weir_stream **stream)
 {
     weir_scoped_timeout(limit, req->query_timeout_ns);
-    auth_settle(lease, req->identity);
-    return weir_stream_open(lease, req->statement, req->params, stream);
+    int r = auth_settle(lease, req->identity);
+    return r < 0 ? r : weir_stream_open(lease, req->statement, req->params, stream);
 }
 
 static weir_async int read_batch(weir_request *req, weir_stream *stream, weir_result **rows)

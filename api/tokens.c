@@ -22,7 +22,7 @@ static void forget(char *text)
 void tokens_close(token_set *set)
 {
     forget(set->text);
-    set->text = NULL;
+    *set = (token_set){0};
 }
 
 /* ---- Reading them ---- */
@@ -76,8 +76,10 @@ int tokens_set(token_set *set, const char *lines, uint32_t *line)
         *line = wrong;
         return WEIR_EINVAL;
     }
-    forget(set->text);
+    tokens_close(set);
     set->text = text;
+    for (const char *one = text; *one; one += strlen(one) + 1)
+        set->longest = strlen(one) > set->longest ? strlen(one) : set->longest;
     return 0;
 }
 
@@ -104,6 +106,8 @@ bool tokens_know(const token_set *set, const char *token)
 {
     bool known = false;
 
+    if (strlen(token) > set->longest)
+        return false;
     for (const char *one = set->text; one && *one; one += strlen(one) + 1)
         known |= same(token, one);
     return known;

@@ -3,11 +3,13 @@
 #define WEIR_TOKENS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Zeroed to begin with; any thread, once it is read. */
 typedef struct token_set {
     char *text; /* each token with a NUL behind it, and one more after the last; NULL: none */
+    size_t longest;
 } token_set;
 
 /* Reads tokens in place of those before: one a line; blank lines, and lines that begin with #, say
@@ -18,8 +20,8 @@ void tokens_close(token_set *set);
 
 bool tokens_any(const token_set *set);
 
-/* Whether the token is one of the set's. How long it takes does not tell how much of it was right.
- */
+/* Whether the token is one of the set's. How long it takes does not tell how much of it was right,
+ * and is bounded whatever its length. */
 bool tokens_know(const token_set *set, const char *token);
 
 /* What stands behind `Bearer ` in a header `Authorization`; NULL when it says something else, or is

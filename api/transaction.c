@@ -376,9 +376,10 @@ static weir_async outcome attempt(weir_request *req)
         return FAILED;
     }
     r = weir_query(lease, &begin, NULL, NULL);
+    if (r == 0)
+        r = auth_settle(lease, req->identity); /* of any step: a transaction is one person's */
     if (r < 0)
         return end_failed(req, lease, &begin, "begin", r);
-    auth_settle(lease, req->identity); /* of any step: a transaction is one person's */
     for (uint32_t i = 0; i < all->count; i++) {
         outcome end = run_step(&all->each[i], lease);
         if (end != DONE)

@@ -71,13 +71,21 @@ static int no_database(const checking *k, uint32_t index, weir_pool *pool, int e
 
 /* ---- What it asks ---- */
 
+/* What a query with @auth jwt may refer to is there. */
+static int review_query(checking *k, const query *q, weir_lease *lease)
+{
+    static const weir_setting no_claims = {"request.jwt.claims", "{}"};
+    int r = weir_lease_settings(lease, &no_claims, q->auth == AUTH_JWT);
+    return r < 0 ? r : query_plan_review(q, k->config->big_table, lease, &k->all);
+}
+
 static int review(checking *k, uint32_t index, weir_lease *lease)
 {
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < query_set_count(k->set); i++) {
         const query *q = query_set_at(k->set, i);
         if (q->pool_index == index && q->described)
-            r = query_plan_review(q, k->config->big_table, lease, &k->all);
+            r = review_query(k, q, lease);
     }
     return r;
 }

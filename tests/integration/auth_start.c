@@ -99,12 +99,26 @@ static void a_check_says_the_same(void **state)
     }
 }
 
+static void a_check_plans_what_refers_to_claims(void **state)
+{
+    query_file("mine", "-- @auth jwt\nselect 1 as x where 'a' = "
+                       "current_setting('request.jwt.claims')::json->>'sub'\n");
+    weir = weir_start((const char *const[]){"check", folder, "--database",
+                                            postgres_conninfo(database), "--jwt-secret",
+                                            MINT_SECRET, "--client-token", "x", "--strict", NULL});
+    if (weir_await_exit(weir, 20) != 0)
+        fail_msg("%s", weir_output(weir));
+    weir_stop(weir);
+    weir = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_that_could_let_in_nobody_is_refused),
         cmocka_unit_test(a_public_cache_of_what_is_not_for_all_is_refused),
         cmocka_unit_test(a_check_says_the_same),
+        cmocka_unit_test(a_check_plans_what_refers_to_claims),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests_name("auth_start", tests, world_start, world_end);
