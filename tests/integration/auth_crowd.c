@@ -60,7 +60,10 @@ static void *one_of_the_crowd(void *arg)
         char tag[32], path[64];
         int kind = (number + i) % 5;
         snprintf(tag, sizeof tag, "%d.%d", number, i);
-        snprintf(path, sizeof path, "/me?tag=%s", tag);
+        /* One in two is what another may be asking at the same time, as somebody else. */
+        if (i % 2)
+            snprintf(tag, sizeof tag, "same");
+        snprintf(path, sizeof path, "%s?tag=%s", i % 2 ? "/kept" : "/me", tag);
         const char *const tokens[] = {alice, bob, auditor, expired, NULL};
         http_reply r = ask(own, tokens[kind], path);
         if (kind < 3)

@@ -41,6 +41,8 @@ int notes_start(void **state)
     query_file("who", "-- @auth none\n-- @route GET /who\nselect who() as who\n");
     query_file("me", "-- @auth jwt\n-- @route GET /me\n-- @returns row\n"
                      "select who() as who, :tag::text as tag\n");
+    query_file("kept", "-- @auth jwt\n-- @route GET /kept\n-- @cache 5s\n-- @returns row\n"
+                       "select who() as who, :tag::text as tag, pg_sleep(0.02)::text as slept\n");
     query_file("nap", "-- @auth jwt\n-- @route GET /nap\n-- @timeout 200ms\n"
                       "select who() as who, pg_sleep(60)::text as slept\n");
     query_file("wrong", "-- @auth jwt\n-- @route GET /wrong\nselect 1 / (:n::int) as x\n");
