@@ -99,12 +99,18 @@ static int keep_public(maker *m, const char *kid, EVP_PKEY *key)
 
 /* ---- PEM ---- */
 
+/* Else one for a file that says it is encrypted would be asked for on the terminal. */
+static int no_password(char *to, int size, int writing, void *arg)
+{
+    return -1;
+}
+
 static int read_pem(maker *m, const char *text, size_t length)
 {
     if (memmem(text, length, "PRIVATE KEY", 11))
         return refuse(m, "it holds a private key: here only the public one belongs");
     BIO *in = BIO_new_mem_buf(text, (int)length);
-    EVP_PKEY *key = in ? PEM_read_bio_PUBKEY(in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = in ? PEM_read_bio_PUBKEY(in, NULL, no_password, NULL) : NULL;
     BIO_free(in);
     return keep_public(m, NULL, key);
 }

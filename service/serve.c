@@ -529,36 +529,43 @@ static int open_and_run(service *s)
     return run_lanes(s, run);
 }
 
+static int start(service *s)
+{
+    const weir_runtime_options options = {.lanes = config_lanes(s->config)};
+
+    int code = check_files(s);
+    if (code != EXIT_FINE)
+        return code;
+    if (s->clients_max == 0) {
+        complain("%s", "the limit of open files leaves no room for clients: raise it (ulimit -n) "
+                       "or lower --pool-max");
+        return EXIT_SYSTEM;
+    }
+    if (weir_runtime_open(&options, &s->runtime) < 0 ||
+        weir_pool_log_open(s->runtime, &s->pool_log) < 0) {
+        complain("%s", "out of memory, threads or descriptors");
+        weir_runtime_close(s->runtime);
+        return EXIT_SYSTEM;
+    }
+    s->desk.lane = weir_runtime_lane(s->runtime, 0);
+    code = open_and_run(s);
+    weir_runtime_close(s->runtime);
+    weir_pool_log_close(s->pool_log);
+    loader_close(&s->loader);
+    log_close();
+    return code;
+}
+
 int serve(const config *c)
 {
     service s = {.config = c, .clients_max = affordable_clients(c), .began_ns = weir_now()};
-    const weir_runtime_options options = {.lanes = config_lanes(c)};
 
     config_pool_names(c, s.pool_names);
     s.drain_job.run = drain_wanted;
     s.desk.wanted = reload_wanted;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until it can be heeded */
-    int code = check_files(&s);
-    if (code != EXIT_FINE)
-        return code;
-    if (s.clients_max == 0) {
-        complain("%s", "the limit of open files leaves no room for clients: raise it (ulimit -n) "
-                       "or lower --pool-max");
-        return EXIT_SYSTEM;
-    }
-    if (weir_runtime_open(&options, &s.runtime) < 0 ||
-        weir_pool_log_open(s.runtime, &s.pool_log) < 0) {
-        complain("%s", "out of memory, threads or descriptors");
-        weir_runtime_close(s.runtime);
-        return EXIT_SYSTEM;
-    }
-    s.desk.lane = weir_runtime_lane(s.runtime, 0);
-    code = open_and_run(&s);
-    weir_runtime_close(s.runtime);
-    weir_pool_log_close(s.pool_log);
+    int code = start(&s);
     credentials_unref(s.known);
-    loader_close(&s.loader);
-    log_close();
     return code;
 }

@@ -24,6 +24,14 @@ static int world_end(void **state)
     return 0;
 }
 
+/* Of a test that has failed on its way. */
+static int forget(void **state)
+{
+    weir_stop(weir);
+    weir = NULL;
+    return 0;
+}
+
 static void refuses(const char *const *flags, int code, const char *line)
 {
     serve_unready(flags);
@@ -31,8 +39,7 @@ static void refuses(const char *const *flags, int code, const char *line)
     const char *output = weir_output(weir);
     if (!strstr(output, line) || raw_count(output, "\n") != 1)
         fail_msg("%s", output);
-    weir_stop(weir);
-    weir = NULL;
+    forget(NULL);
 }
 #define REFUSES(code, line, ...) refuses((const char *const[]){__VA_ARGS__, NULL}, code, line)
 
@@ -94,8 +101,7 @@ static void a_check_says_the_same(void **state)
         assert_int_equal(weir_await_exit(weir, 20), cases[i].code);
         if (!strstr(weir_output(weir), cases[i].line))
             fail_msg("%s", weir_output(weir));
-        weir_stop(weir);
-        weir = NULL;
+        forget(NULL);
     }
 }
 
@@ -108,17 +114,18 @@ static void a_check_plans_what_refers_to_claims(void **state)
                                             MINT_SECRET, "--client-token", "x", "--strict", NULL});
     if (weir_await_exit(weir, 20) != 0)
         fail_msg("%s", weir_output(weir));
-    weir_stop(weir);
-    weir = NULL;
+    forget(NULL);
 }
+
+#define test(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_start_that_could_let_in_nobody_is_refused),
-        cmocka_unit_test(a_public_cache_of_what_is_not_for_all_is_refused),
-        cmocka_unit_test(a_check_says_the_same),
-        cmocka_unit_test(a_check_plans_what_refers_to_claims),
+        test(a_start_that_could_let_in_nobody_is_refused),
+        test(a_public_cache_of_what_is_not_for_all_is_refused),
+        test(a_check_says_the_same),
+        test(a_check_plans_what_refers_to_claims),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests_name("auth_start", tests, world_start, world_end);

@@ -105,7 +105,9 @@ char *mint_pem(EVP_PKEY *key)
     char *bytes;
     need(PEM_write_bio_PUBKEY(out, key) == 1, "PEM");
     long length = BIO_get_mem_data(out, &bytes);
-    char *made = strndup(bytes, (size_t)length);
+    char *made = calloc(1, (size_t)length + 1);
+    need(made != NULL, "memory");
+    memcpy(made, bytes, (size_t)length);
     BIO_free(out);
     return made;
 }
