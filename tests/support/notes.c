@@ -71,11 +71,12 @@ int notes_end(void **state)
 void serve_notes(const char *keys_flag, const char *keys, const char *connections,
                  const char *lanes)
 {
-    weir = weir_serve(login, folder,
-                      (const char *const[]){keys_flag, keys, "--client-token", NOTES_CLIENT,
-                                            "--token", NOTES_OPERATOR, "--pool-max", connections,
-                                            "--lanes", lanes, "--log-level", "info",
-                                            "--acquire-timeout", "20s", NULL});
+    weir =
+        weir_serve(login, folder,
+                   (const char *const[]){keys_flag, keys, "--client-token", NOTES_CLIENT, "--token",
+                                         NOTES_OPERATOR, "--pool-max", connections, "--lanes",
+                                         lanes, "--log-level", "info", "--acquire-timeout", "20s",
+                                         "--shed-target", "off", "--query-timeout", "20s", NULL});
     if (!weir_await_ready(weir))
         fail_msg("not ready:\n%s", weir_output(weir));
     client = http_open(weir_port(weir));
