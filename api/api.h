@@ -110,6 +110,7 @@ typedef struct weir_api_options {
     size_t answer_max;            /* its bytes; SIZE_MAX: any number; 16 MiB */
     uint64_t header_timeout_ns;   /* for a header to come whole; 10 s */
     uint64_t body_timeout_ns;     /* for a body to, or for 16 KiB more of it; 30 s */
+    query_auth auth;              /* what /events asks for; as query_set_guard's `fallback` */
     bool expose_sql;              /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */

@@ -119,18 +119,18 @@ static bool ask_jwt(weir_request *told, const identity *who)
 
 /* ---- All of it ---- */
 
-static bool ask(weir_request *req, const query *q, weir_request *told, const char *token)
+static bool ask(weir_request *req, query_auth auth, weir_request *told, const char *token)
 {
     credentials *known = server_credentials(req->lane->api);
     bool good;
 
-    if (q->auth == AUTH_JWT && !req->identity)
+    if (auth == AUTH_JWT && !req->identity)
         req->identity = identify(known, token);
-    if (q->auth == AUTH_JWT)
+    if (auth == AUTH_JWT)
         good = ask_jwt(told, req->identity);
     else
         good = ask_token(told, known, token);
-    if (good && q->auth == AUTH_JWT && told != req) {
+    if (good && auth == AUTH_JWT && told != req) {
         told->identity = req->identity;
         told->identity->refs++;
     }
@@ -138,13 +138,13 @@ static bool ask(weir_request *req, const query *q, weir_request *told, const cha
     return good;
 }
 
-bool auth_let_in(weir_request *req, const query *q, weir_request *told)
+bool auth_let_in(weir_request *req, query_auth auth, weir_request *told)
 {
-    if (q->auth == AUTH_NONE)
+    if (auth == AUTH_NONE)
         return true;
     const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
     if (token && *token)
-        return ask(req, q, told, token);
+        return ask(req, auth, told, token);
     return refuse_token(told, PROBLEM_TOKEN_MISSING, "missing",
                         "The request has no header Authorization: Bearer TOKEN.");
 }

@@ -16,10 +16,10 @@ struct identity {
     weir_setting settings[2];
 };
 
-/* Whether a request shows what the query asks for. False when `told` has been answered: the request
+/* Whether a request shows what is asked for. False when `told` has been answered: the request
  * itself, or what stands for one of its several queries. With @auth jwt told->identity then says
  * who that is. On the loop's own stack. */
-bool auth_let_in(weir_request *req, const query *q, weir_request *told);
+bool auth_let_in(weir_request *req, query_auth auth, weir_request *told);
 
 /* Has the lease's queries run as this identity: under its claims, and in its role. NULL: nobody has
  * had to say who it is. The lease must not outlive it. As weir_lease_settings: on an error nothing

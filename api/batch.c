@@ -21,7 +21,7 @@ static void bind_part(part *p, const char *name, const field *params)
         return;
     }
     part_query(p, q);
-    if (!auth_let_in(p->of->whole, q, req))
+    if (!auth_let_in(p->of->whole, q->auth, req))
         return;
     if (q->routed && q->method == METHOD_GET)
         req->statement = &q->read_only; /* as by its route */

@@ -220,7 +220,7 @@ static void serve_match(weir_request *req, route_match *match)
     req->allowed = match->allowed | 1u << req->method;
     for (uint32_t i = 0; i < match->value_count; i++)
         percent_slashes((char *)match->values[i].value, match->values[i].length);
-    if (auth_let_in(req, req->query, req))
+    if (auth_let_in(req, req->query->auth, req))
         bind_and_start(req, match);
 }
 

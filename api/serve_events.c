@@ -1,6 +1,7 @@
 /* serve_events.c: GET /events/{channel} and GET /pool/events. */
 #include <stdio.h>
 
+#include "auth.h"
 #include "percent.h"
 #include "pool_log.h"
 #include "reply.h"
@@ -49,6 +50,8 @@ void serve_events(weir_request *req)
     size_t length;
     topic *t;
 
+    if (!auth_let_in(req, api->auth, req))
+        return;
     if (!percent_decode(asked, strlen(asked), '/', name, &length)) {
         weir_reply_error(req, PROBLEM_BAD_REQUEST, "The path is not percent-encoded UTF-8.");
         return;

@@ -87,6 +87,7 @@ struct weir_api {
     uint64_t events_heartbeat_ns;
     pthread_mutex_t credentials_lock;
     credentials *credentials;
+    query_auth auth; /* what /events asks for */
     weir_api_operator operator;
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;

@@ -140,7 +140,7 @@ static bool find_step(part *p, const char *where, const char *name)
     if (ends_transaction(q->statement.sql))
         return fields_refuse(whole, where, "query", "begins or ends transactions itself.");
     part_query(p, q);
-    if (!auth_let_in(whole, q, whole)) {
+    if (!auth_let_in(whole, q->auth, whole)) {
         tell_step(whole, p, NULL);
         return false;
     }

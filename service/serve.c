@@ -402,6 +402,7 @@ static int open_api(service *s)
         .header_timeout_ns = c->header_timeout_ns,
         .body_timeout_ns = c->body_timeout_ns,
         .on_client_cut = events_log_client,
+        .auth = (query_auth)c->auth,
         .expose_sql = c->expose_sql,
         .on_request = events_log_request,
         .operator= {.arg = s, .reload = ask_for_reload, .drain = ask_for_drain},

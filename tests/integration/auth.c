@@ -374,13 +374,22 @@ static void no_token_comes_into_the_log_or_an_answer(void **state)
 static void a_default_holds_for_queries_that_say_nothing(void **state)
 {
     serve_ready((const char *const[]){"--auth", "token", "--client-token", CLIENT, "--jwt-secret",
-                                      MINT_SECRET, NULL});
+                                      MINT_SECRET, "--events", "news", NULL});
     gets(NULL, "/unsaid", 401, "token_missing");
     gets(CLIENT, "/unsaid", 200, NULL);
     gets(NULL, "/q/open", 200, NULL);
     gets(NULL, "/", 200, NULL);
     gets(NULL, "/openapi.json", 200, NULL);
     gets(NULL, "/livez", 200, NULL);
+    gets(NULL, "/events/news", 401, "token_missing");
+    gets(NULL, "/events/nothing", 401, "token_missing");
+    int fd = raw_dial(weir_port(weir));
+    assert_true(raw_say(fd, "GET /events/news HTTP/1.1\r\nHost: x\r\n"
+                            "Authorization: Bearer " CLIENT "\r\n\r\n"));
+    char *heard = raw_hear(fd, "text/event-stream", 1);
+    assert_int_equal(raw_count(heard, "HTTP/1.1 200 OK"), 1);
+    free(heard);
+    close(fd);
 }
 
 #define test(name)    cmocka_unit_test_setup_teardown(name, serve_secret, stop)
