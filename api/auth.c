@@ -148,3 +148,13 @@ bool auth_let_in(weir_request *req, query_auth auth, weir_request *told)
     return refuse_token(told, PROBLEM_TOKEN_MISSING, "missing",
                         "The request has no header Authorization: Bearer TOKEN.");
 }
+
+bool auth_is_operator(const weir_request *req)
+{
+    const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
+    credentials *known = token ? server_credentials(req->lane->api) : NULL;
+    bool good = known && tokens_know(&known->operators, token);
+
+    credentials_unref(known);
+    return good;
+}

@@ -26,6 +26,9 @@ bool auth_let_in(weir_request *req, query_auth auth, weir_request *told);
  * may be run. */
 int auth_settle(weir_lease *lease, const identity *who);
 
+/* Whether a request shows a token that lets operators in. */
+bool auth_is_operator(const weir_request *req);
+
 void identity_unref(identity *who); /* takes NULL */
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "auth.h"
 #include "clients.h"
 #include "reply.h"
 
@@ -38,12 +39,6 @@ static ip who_asks(const weir_request *req)
     return proxies_client(p, &peer, f.values, f.count);
 }
 
-/* Whoever has an operator's token may ask as often as they like; who guesses at one, not. */
-static bool is_operator(const weir_request *req, const char *authorization)
-{
-    return authorization && tokens_judge(&req->lane->api->tokens, authorization) == TOKEN_GOOD;
-}
-
 static void count(weir_request *req, int which)
 {
     _Atomic uint64_t *counter = &req->lane->requests_limited[which];
@@ -70,7 +65,8 @@ bool limit_let_in(weir_request *req)
     uint64_t keys[RATE_LIMIT_COUNT], wait_ns = 0;
     int count = 1;
 
-    if (!r || is_operator(req, authorization))
+    /* Whoever has an operator's token may ask as often as they like; who guesses at one, not. */
+    if (!r || auth_is_operator(req))
         return true;
     ip address = who_asks(req), household = ip_household(&address);
     keys[RATE_BY_ADDRESS] = rate_key(r, &household, sizeof household);
