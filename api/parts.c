@@ -126,7 +126,7 @@ void part_query(part *p, const query *q)
     req->pool = api->pools[q->pool_index];
     req->statement = &q->statement;
     req->params = &req->bound.params;
-    req->query_timeout_ns = q->timeout_ns ? q->timeout_ns : api->query_timeout_ns;
+    req->query_timeout_ns = query_limit_ns(api, q);
 }
 
 void part_count(const part *p, uint64_t took_ns)

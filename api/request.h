@@ -172,6 +172,8 @@ bool control_let_in(weir_request *req);
 /* ---- What answers: a handler, called as a task ---- */
 
 weir_async void serve_query(weir_request *req);
+/* How long a query may run by its file, or else by the service. */
+uint64_t query_limit_ns(const weir_api *api, const query *q);
 /* Its statement on a lease, for up to req->query_timeout_ns, or what the task has left: as
  * weir_query. */
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows);

@@ -171,7 +171,7 @@ static void start_query(weir_request *req)
     req->known_tags = reads ? request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH) : NULL;
     req->statement = reads ? &req->query->read_only : &req->query->statement;
     req->params = &req->bound.params;
-    req->query_timeout_ns = req->query->timeout_ns ? req->query->timeout_ns : api->query_timeout_ns;
+    req->query_timeout_ns = query_limit_ns(api, req->query);
     req->scope = (weir_scope){
         .deadline_ns = weir_after(api->acquire_timeout_ns),
         .label = req->route,

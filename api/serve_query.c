@@ -2,6 +2,11 @@
 #include "auth.h"
 #include "reply.h"
 
+uint64_t query_limit_ns(const weir_api *api, const query *q)
+{
+    return q->timeout_ns ? q->timeout_ns : api->query_timeout_ns;
+}
+
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows)
 {

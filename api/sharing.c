@@ -151,7 +151,7 @@ static weir_request *make_asker(weir_request *req)
         return NULL;
     asker->query = req->query;
     asker->statement = req->statement;
-    asker->query_timeout_ns = req->query_timeout_ns;
+    asker->query_timeout_ns = query_limit_ns(req->lane->api, req->query); /* not one client's */
     asker->scope = (weir_scope){
         .label = req->route, .trace_id = asker->request_id, .timings = &asker->timings};
     asker->bound = req->bound;
