@@ -1,4 +1,6 @@
 /* address.c: sockets that listen at a host and port. */
+#include "address.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -8,10 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server.h"
+#include "../pool/weir.h"
 
-/* Parts `host:port`, `[v6]:port` or `:port`. */
-static int split(const char *address, char *host, size_t host_size, uint16_t *port)
+int address_split(const char *address, char *host, size_t host_size, uint16_t *port)
 {
     const char *colon = strrchr(address, ':');
     if (!colon || !colon[1])
@@ -97,7 +98,7 @@ int address_listen(const char *address, bool shared, uint16_t *port, int *fd, ch
     char host[256], service[8];
     uint16_t wanted;
 
-    if (split(address, host, sizeof host, &wanted) < 0) {
+    if (address_split(address, host, sizeof host, &wanted) < 0) {
         snprintf(why, why_size, "\"%s\" is not an address to listen at: host:port is", address);
         return WEIR_EINVAL;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../pool/task.h"
+#include "address.h"
 #include "gzip.h"
 #include "request.h"
 

@@ -149,14 +149,6 @@ credentials *server_credentials(weir_api *api);
 lane_queries *lane_queries_ref(api_lane *lane); /* NULL when none are installed */
 void lane_queries_unref(lane_queries *queries); /* takes NULL */
 
-/* ---- address.c ---- */
-
-/* Makes a listening socket for `host:port`; with *port not 0 that port takes the address's place.
- * `shared`: further sockets may be bound to it. The port in use goes to *port. WEIR_EINVAL,
- * WEIR_EIO, with one line in `why`. */
-int address_listen(const char *address, bool shared, uint16_t *port, int *fd, char *why,
-                   size_t why_size);
-
 /* ---- disconnect.c ---- */
 
 /* The request's task runs: see that its client stays. */

@@ -4,6 +4,7 @@
 
 enum {
     EXIT_FINE = 0,
+    EXIT_NOT_READY = 1,    /* weir health: no, as container engines want it said */
     EXIT_USAGE = 64,       /* a flag, a variable or a command is wrong */
     EXIT_QUERIES = 65,     /* a .sql file is wrong */
     EXIT_UNAVAILABLE = 69, /* no database, or the port is taken */

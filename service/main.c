@@ -10,6 +10,7 @@
 #include "check.h"
 #include "config.h"
 #include "exits.h"
+#include "health.h"
 #include "serve.h"
 
 static const char *environment(const char *name)
@@ -23,6 +24,7 @@ static void help(FILE *out)
         "weir: a folder of .sql files as a JSON service over PostgreSQL\n\n"
         "  weir serve [FLAGS]      serves; see weir serve --help\n"
         "  weir check DIR [FLAGS]  has the database look at every query, and tells what is wrong\n"
+        "  weir health [FLAGS]     asks a weir that runs with these flags whether it is ready\n"
         "  weir version            says which version this is\n"
         "  weir help               this text\n",
         out);
@@ -30,7 +32,7 @@ static void help(FILE *out)
 
 static void flags_help(void)
 {
-    puts("usage: weir serve [FLAGS]\n       weir check DIR [FLAGS]\n\n"
+    puts("usage: weir serve [FLAGS]\n       weir check DIR [FLAGS]\n       weir health [FLAGS]\n\n"
          "Each flag takes its value after a space or an equals sign; the variable beside it does\n"
          "the same, and the flag outranks it. TIME is 250ms, 2s, 5m; SIZE is 64k, 1m. PG*\n"
          "variables, service and password files work as in psql.\n");
@@ -47,7 +49,7 @@ static int usage(const char *why)
 
 static int unknown_command(const char *given)
 {
-    static const char *const commands[] = {"serve", "check", "version", "help"};
+    static const char *const commands[] = {"serve", "check", "health", "version", "help"};
     nearest near = {.word = given};
     char why[256];
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
@@ -59,20 +61,21 @@ static int unknown_command(const char *given)
     return usage(why);
 }
 
-/* `serve` and `check`: flags, and for the latter the folder. */
-static int configured(int argc, char **argv, bool checking)
+/* A command that takes flags, and for `check` a folder. */
+static int configured(int argc, char **argv, int (*command)(const config *c))
 {
     config c;
     char why[512];
     const char *folder = NULL;
-    switch (config_read(argc, argv, environment, &c, checking ? &folder : NULL, why, sizeof why)) {
+    switch (config_read(argc, argv, environment, &c, command == check ? &folder : NULL, why,
+                        sizeof why)) {
     case CONFIG_BAD: return usage(why);
     case CONFIG_HELP: flags_help(); return EXIT_FINE;
     case CONFIG_OK: break;
     }
     if (folder)
         c.queries = folder;
-    return checking ? check(&c) : serve(&c);
+    return command(&c);
 }
 
 /* A standard descriptor that whoever started us has closed would go to the first socket opened, and
@@ -92,9 +95,11 @@ int main(int argc, char **argv)
     open_standard_descriptors();
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "serve") == 0)
-        return configured(argc - 2, argv + 2, false);
+        return configured(argc - 2, argv + 2, serve);
     if (strcmp(command, "check") == 0)
-        return configured(argc - 2, argv + 2, true);
+        return configured(argc - 2, argv + 2, check);
+    if (strcmp(command, "health") == 0)
+        return configured(argc - 2, argv + 2, health);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         puts("weir " WEIR_VERSION);
         return EXIT_FINE;
