@@ -48,7 +48,7 @@ static void serve_both(void)
 
 static int end(void **state)
 {
-    if (!postgres_pid(other)) /* a test that failed half-way */
+    if (postgres_is_down(other)) /* a test that failed half-way */
         postgres_bring_up(other);
     int code = weir ? stop(state) : 0;
     scratch_remove(folder);

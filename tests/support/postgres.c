@@ -155,10 +155,42 @@ static void start(postgres_server *s)
     }
 }
 
+/* ---- A server that is not ours ---- */
+
+static const char *elsewhere(void)
+{
+    const char *server = getenv("WEIR_TEST_SERVER");
+    return server && *server ? server : NULL;
+}
+
+static void make_database(postgres_server *s)
+{
+    static int made;
+    char sql[80];
+    snprintf(s->database, sizeof s->database, "weir_test_%d_%d", (int)getpid(), ++made);
+    snprintf(s->conninfo, sizeof s->conninfo, "%s", elsewhere());
+    snprintf(sql, sizeof sql, "create database %s", s->database);
+    postgres_sql(s, sql);
+    snprintf(s->conninfo, sizeof s->conninfo, "%s dbname=%s", elsewhere(), s->database);
+    strcpy(s->conninfo_tcp, s->conninfo);
+}
+
+static void drop_database(postgres_server *s)
+{
+    char sql[80];
+    snprintf(s->conninfo, sizeof s->conninfo, "%s", elsewhere());
+    snprintf(sql, sizeof sql, "drop database %s with (force)", s->database);
+    postgres_sql(s, sql);
+}
+
 postgres_server *postgres_start(const char *extra_conf)
 {
     char template_data[PATH_MAX];
     postgres_server *s = server_new();
+    if (elsewhere()) {
+        make_database(s);
+        return s;
+    }
     postgres_template(template_data);
     postgres_run((const char *[]){"/bin/cp", "-a", "--reflink=auto", template_data, s->data, NULL},
                  false);
@@ -219,6 +251,8 @@ void postgres_stop(postgres_server *s)
             break;
         }
     }
+    if (*s->database)
+        drop_database(s);
     if (s->pid) {
         postgres_thaw(s);
         kill(s->pid, SIGQUIT);
@@ -258,4 +292,9 @@ uint16_t postgres_port(const postgres_server *s)
 pid_t postgres_pid(const postgres_server *s)
 {
     return s->pid;
+}
+
+bool postgres_is_down(const postgres_server *s)
+{
+    return !s->pid && !*s->database;
 }

@@ -4,11 +4,15 @@
  * port, and is gone, folder and all, when it is stopped or when the program ends in whatever way.
  * Any number run side by side. Started as root, the server runs as user postgres or nobody.
  *
+ * With WEIR_TEST_SERVER, a connection string, a "server" is instead a database of its own on that
+ * server, made and dropped again: for the tests that neither stop it nor want it configured.
+ *
  * Whatever cannot be done here ends the program with a message: a test has no use for half a
  * server. Not for use inside a task: these calls block. */
 #ifndef WEIR_TESTS_POSTGRES_H
 #define WEIR_TESTS_POSTGRES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -36,7 +40,9 @@ const char *postgres_conninfo_tcp(const postgres_server *server); /* over 127.0.
 const char *postgres_socket_folder(const postgres_server *server);
 const char *postgres_data_folder(const postgres_server *server);
 uint16_t postgres_port(const postgres_server *server);
-pid_t postgres_pid(const postgres_server *server); /* the postmaster's; 0 while it is down */
+/* The postmaster's; 0 while it is down, and where the server is not ours. */
+pid_t postgres_pid(const postgres_server *server);
+bool postgres_is_down(const postgres_server *server);
 
 /* Takes the server down by a fast shutdown (clients are told 57P01) and returns once it is gone. */
 void postgres_shut_down(postgres_server *server);

@@ -18,10 +18,11 @@ typedef struct postgres_keeper {
 struct postgres_server {
     postgres_server *next;
     char folder[64], data[80];
-    char conninfo[160], conninfo_tcp[160];
+    char conninfo[256], conninfo_tcp[256];
     uint16_t port;
     pid_t pid;
     postgres_keeper keeper;
+    char database[40]; /* on a server that is not ours; else "" */
 };
 
 /* ---- Programs (postgres_program.c) ---- */

@@ -102,7 +102,7 @@ int stop_stopped(void **state)
     client = NULL;
     weir_stop(weir);
     weir = NULL;
-    if (!postgres_pid(database)) /* a test that failed half-way */
+    if (postgres_is_down(database)) /* a test that failed half-way */
         postgres_bring_up(database);
     return 0;
 }
