@@ -138,6 +138,9 @@ void weir_api_trust(weir_api *api, credentials *known);
  * caller's reference. Any thread. */
 void weir_api_install(weir_api *api, query_set *set);
 
+/* From now on /readyz says no and connections are not kept, so that those who send requests look
+ * elsewhere; all are still served. Any thread. */
+void weir_api_leave(weir_api *api);
 /* From now on new requests get 503 `draining` and /readyz says so; those under way go on. Any
  * thread. */
 void weir_api_drain(weir_api *api);

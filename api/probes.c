@@ -38,7 +38,7 @@ static uint32_t look(const weir_request *req, check checks[CHECKS_MAX])
                 req->lane->queries ? NULL : "the database has not described the queries yet", NULL};
     checks[1] = (check){"database", pool_detail(api->pools[0]), NULL};
     checks[2] = (check){"accepting",
-                        atomic_load(&api->draining) ? "the service is shutting down" : NULL, NULL};
+                        atomic_load(&api->leaving) ? "the service is shutting down" : NULL, NULL};
     for (uint32_t i = 1; i < api->pool_count; i++)
         checks[count++] =
             (check){"pool", pool_detail(api->pools[i]), weir_pool_name(api->pools[i])};

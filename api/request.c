@@ -452,7 +452,7 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     if (req->status == MHD_HTTP_UNAUTHORIZED)
         add_challenge(req, response);
     cross_origin_tell(req, response);
-    if (req->close || atomic_load_explicit(&req->lane->api->draining, memory_order_relaxed))
+    if (req->close || atomic_load_explicit(&req->lane->api->leaving, memory_order_relaxed))
         header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

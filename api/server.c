@@ -153,8 +153,14 @@ uint64_t server_shared_requests(const weir_api *api)
     return sum;
 }
 
+void weir_api_leave(weir_api *api)
+{
+    atomic_store(&api->leaving, true);
+}
+
 void weir_api_drain(weir_api *api)
 {
+    weir_api_leave(api);
     if (atomic_exchange(&api->draining, true))
         return;
     for (uint32_t i = 0; i < api->lane_count; i++)

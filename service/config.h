@@ -35,7 +35,7 @@ typedef struct config {
     bool leak_reclaim;
     uint64_t keepalive_ns, leak_after_ns, shed_target_ns, shed_interval_ns, replica_lag_ns;
     uint64_t acquire_timeout_ns, query_timeout_ns, connect_timeout_ns;
-    uint64_t idle_timeout_ns, max_lifetime_ns, drain_timeout_ns;
+    uint64_t idle_timeout_ns, max_lifetime_ns, drain_delay_ns, drain_timeout_ns;
     uint64_t stream_timeout_ns;
     uint64_t client_timeout_ns;
     uint32_t clients_max, clients_per_address; /* UINT32_MAX: off */

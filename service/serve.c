@@ -245,6 +245,18 @@ static bool drained_within(service *s, uint64_t limit_ns)
     return weir_api_drained(s->api) == 0;
 }
 
+/* Proxies and the like need a moment to see that it is not ready any more. */
+static void give_notice(service *s)
+{
+    uint64_t delay_ns = s->config->drain_delay_ns;
+    if (delay_ns == WEIR_NEVER || !s->ready)
+        return;
+    weir_api_leave(s->api);
+    log_say(WEIR_INFO, "service.leaving", "not ready any more; serving on for --drain-delay",
+            field_ms("delay_ms", delay_ns));
+    weir_sleep(delay_ns);
+}
+
 static void drain(service *s)
 {
     weir_api_drain(s->api);
@@ -302,6 +314,7 @@ static int run(void *arg)
         log_say(WEIR_ERROR, "service.start_failed", "signals cannot be watched");
         s->exit_code = EXIT_SYSTEM;
     }
+    give_notice(s);
     drain(s);
     close_all(s);
     weir_runtime_stop(s->runtime);

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """kubernetes.py: holds docker/kubernetes.yaml to what it refers to; says what is wrong.
 
-  kubernetes.py FILE WEIR    WEIR is the program: its variables are those the manifest may set
+  kubernetes.py FILE HELP    HELP is what weir serve --help says: it knows what can be set
+
+Prints each path that is asked for, with its port.
 """
 import re
-import subprocess
 import sys
 
 import yaml
@@ -34,7 +35,7 @@ def only(documents, kind):
     return [d for d in documents if d["kind"] == kind]
 
 
-def check(path, weir):
+def check(path, help_path):
     with open(path, encoding="utf-8") as file:
         documents = list(yaml.load_all(file, Loader=Strict))
     apis = {"Secret": "v1", "ConfigMap": "v1", "Service": "v1", "Deployment": "apps/v1",
@@ -71,9 +72,10 @@ def check(path, weir):
                  f"the monitor's port {endpoint['port']}")
             print("probe", ports.get(endpoint["port"]), endpoint["path"])
 
-    told = subprocess.run([weir, "serve", "--help"], check=True, capture_output=True, text=True)
+    with open(help_path, encoding="utf-8") as file:
+        told = file.read()
     for name, entry in variables.items():
-        hold(re.search(rf"\b{name}\b", told.stdout), f"{weir} knows no variable {name}")
+        hold(re.search(rf"\b{name}\b", told), f"there is no variable {name}")
         if "valueFrom" in entry:
             reference = entry["valueFrom"]["secretKeyRef"]
             hold(any(s["metadata"]["name"] == reference["name"] and reference["key"] in s["stringData"]

@@ -1,0 +1,32 @@
+# load.sh: a light load in the background, and what became of it; to be sourced. Needs $work.
+
+loaders=()
+
+# load_begin URL: one client that keeps its connection for a while, one that makes one each time and
+# writes. A request that fails stands in $work/failed as its status and curl's own code.
+load_begin() {
+    rm -f "$work/load" "$work/failed" "$work/enough"
+    touch "$work/load" "$work/failed"
+    load_loop -g "$1/products?limit=[1-20]" &
+    loaders+=($!)
+    load_loop -X POST -H 'Content-Type: application/json' -d '{"amount": 0}' \
+        "$1/products/7/stock" &
+    loaders+=($!)
+}
+
+load_loop() {
+    while [ ! -e "$work/enough" ]; do
+        curl -s -o /dev/null --max-time 20 -w '%{http_code} %{exitcode}\n' "$@" || true
+    done | tee -a "$work/load" | grep -v --line-buffered '^200 0$' >>"$work/failed" || true
+}
+
+load_count() { wc -l <"$work/load"; }
+
+# Ends it: fails if any request has.
+load_end() {
+    touch "$work/enough"
+    wait "${loaders[@]}"
+    loaders=()
+    printf '%d requests\n' "$(load_count)"
+    [ ! -s "$work/failed" ] || { sort "$work/failed" | uniq -c >&2; return 1; }
+}
