@@ -106,6 +106,10 @@ test-chaos: ## the program under load while server, network and clients fail (CH
 	@.ci/deps build run test
 	@$(MAKE) --no-print-directory chaos
 
+test-docker: ## the image and the compose files, on a real Docker engine (starts one, as root)
+	@.ci/deps docker
+	@BUILD=$(BUILD) tests/docker/run.sh
+
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@.ci/deps build run test
 	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-asan OPTIMISE='-O1 -g' TEST_SLOWER=3 \
@@ -174,8 +178,9 @@ install: build ## install program, header, libraries and weir.pc below PREFIX (a
 	    weir.pc.in > $(BUILD)/weir.pc
 	install -m 644 $(BUILD)/weir.pc $(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
 
-.PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-failing test-chaos asan tsan \
-        valgrind mutants fuzz fuzz-merge bench lint format install check chaos compile benches tidy fuzz-all force
+.PHONY: help deps build run clean test test-unit test-sim test-sim-long test-integration test-failing test-chaos \
+        test-docker asan tsan valgrind mutants fuzz fuzz-merge bench lint format install check chaos compile programs \
+        benches tidy fuzz-all force
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -285,6 +290,8 @@ SOURCES_unit := $(UNIT_SRC)
 SOURCES_sim := $(SIM_SRC)
 SOURCES_integration := $(INTEGRATION_SRC)
 CHECKED = $(call programs,$(foreach kind,$(KINDS),$(SOURCES_$(kind))))
+
+programs: $(CHECKED) $(BUILD)/tests/chaos/chaos $(BUILD)/weir
 
 export SEED SCHEDULES TEST_SLOWER TEST_WRAPPER
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """kubernetes.py: holds docker/kubernetes.yaml to what it refers to; says what is wrong.
 
   kubernetes.py FILE HELP    HELP is what weir serve --help says: it knows what can be set
