@@ -47,7 +47,7 @@ trap 'exit 130' INT TERM
 make_image() {
     local name=$1 begun=$SECONDS
     shift
-    docker build -t "$name" --label "$project" "$@" >"$work/build.log" 2>&1 || {
+    DOCKER_BUILDKIT=0 docker build -t "$name" "$@" >"$work/build.log" 2>&1 || {
         tail -n 40 "$work/build.log" >&2
         missing "$name cannot be built"
     }
@@ -69,9 +69,11 @@ make_images() {
     local release
     for release in $releases; do
         base[$release]=$(tests/docker/base.sh "$release") || missing "there is no base of $release"
+        make_image "$project/build:$release" --build-arg "BASE=${base[$release]}" \
+            -f docker/Dockerfile --target build .
         make_image "$project/weir:$release" --build-arg "BASE=${base[$release]}" -f docker/Dockerfile .
-        make_image "$project/tests:$release" --build-arg "BASE=${base[$release]}" \
-            -f docker/Dockerfile --target tests .
+        make_image "$project/tests:$release" --build-arg "BUILD=$project/build:$release" \
+            tests/docker/programs
     done
     export DEBIAN_IMAGE=${base[trixie]}
     make_image "$PROXY_IMAGE" --build-arg "BASE=$DEBIAN_IMAGE" docker/proxy
