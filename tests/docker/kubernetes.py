@@ -101,7 +101,9 @@ def check(path, help_path):
     hold(not inside["allowPrivilegeEscalation"], "it may escalate")
     hold(inside["capabilities"]["drop"] == ["ALL"], "it keeps capabilities")
     wait = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    hold(pod["terminationGracePeriodSeconds"] >= wait + 15, "it is killed before it has drained")
+    delay = int(variables["WEIR_DRAIN_DELAY"]["value"].removesuffix("s"))
+    drain = 15  # --drain-timeout, and for what is cancelled then
+    hold(pod["terminationGracePeriodSeconds"] >= wait + delay + drain, "it is killed too early")
 
 
 check(sys.argv[1], sys.argv[2])
