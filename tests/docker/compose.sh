@@ -51,7 +51,8 @@ it_runs_without_rights_on_a_root_it_cannot_write() {
     has "$status" '^CapEff:\s0+$'
     has "$status" '^CapBnd:\s0+$'
     has "$status" '^NoNewPrivs:\s1$'
-    ! docker exec "$id" touch /tmp/x /x
+    fails docker exec "$id" touch /tmp/x
+    fails docker exec "$id" touch /x
     is 'weir serve' "$(docker exec "$id" cat /proc/1/cmdline | tr '\0' ' ' | sed 's/ $//')"
 }
 
@@ -131,10 +132,10 @@ a_database_that_is_killed_is_found_again() {
     docker start "$(container postgres)"
     becomes 30 answers /products/7
     becomes 30 is_healthy weir
-    ! load_end 2>"$work/outage"
+    fails load_end 2>"$work/outage"
     # Nothing but refusals that say so, and as many connections as before.
     cat "$work/outage"
-    ! grep -qvE '^ +[0-9]+ 503 0$' "$work/outage"
+    fails grep -vE '^ +[0-9]+ 503 0$' "$work/outage"
     load_begin "http://127.0.0.1:$WEIR_PORT"
     becomes 20 asked_more 50
     load_end

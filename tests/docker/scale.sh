@@ -38,7 +38,7 @@ restarting_one_after_the_other_loses_no_request() {
 is_up() {
     local name=${1#weir}
     name=${name#-}
-    scaled logs proxy 2>&1 | grep "Server weir/${name:-a} is " | tail -n 1 | grep -q 'is UP'
+    scaled logs proxy 2>&1 | grep "Server weir/${name:-a} is " | tail -n 1 | grep 'is UP'
 }
 
 without_the_replica_the_primary_answers_for_it() {

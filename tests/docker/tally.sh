@@ -37,6 +37,11 @@ becomes() {
     done
 }
 
+# fails COMMAND…: also where strictness would not see it, after a plain `!`.
+fails() {
+    ! "$@" || { printf 'succeeded: %s\n' "$*" >&2; return 1; }
+}
+
 # is EXPECTED ACTUAL
 is() {
     [ "$2" = "$1" ] || { printf 'expected %s, not %s\n' "$1" "$2" >&2; return 1; }
