@@ -222,7 +222,7 @@ static void paths_of_the_service_are_refused(void **state)
     static const char *const reserved[] = {
         "/",      "/livez", "/readyz",     "/metrics", "/pool",   "/pool/x",
         "/q",     "/q/x",   "/problems/x", "/q/{id}",  "/sql",    "/openapi.json",
-        "/batch", "/tx",    "/reload",     "/docs",    "/events",
+        "/batch", "/tx",    "/reload",     "/docs",    "/events", "/events/x",
     };
     folder *f = *state;
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
@@ -236,7 +236,7 @@ static void paths_of_the_service_are_refused(void **state)
             refuses(f, "a.sql", 1, "service itself");
     }
     put(f, "a.sql", "-- @route GET /pools\nselect 1");
-    put(f, "b.sql", "-- @route GET /events/{id}\nselect :id");
+    put(f, "b.sql", "-- @route GET /event/{id}\nselect :id");
     reads(f, 2);
 }
 
