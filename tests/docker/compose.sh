@@ -158,17 +158,12 @@ queries_are_read_again_on_a_hangup() {
     becomes 10 has_event "$(container weir)" service.reloaded
 }
 
-# Those tests that only ask; the rest need a server that they may kill and configure.
-asking='adhoc batch driver_query driver_stream http_answers http_cache http_gzip http_problems
-    openapi query_describe row_to_json shape_load transaction'
-
 both_releases_pass_the_tests_on_the_database_in_the_container() {
-    local release name programs=()
-    for name in $asking; do programs+=("build/tests/integration/$name"); done
+    local release
     for release in $releases; do
         docker run --rm --label "$project" --network "${COMPOSE_PROJECT_NAME}_default" \
             -e "WEIR_TEST_SERVER=host=postgres user=weir password=weir dbname=postgres" \
-            "$project/tests:$release" tests/support/run-tests.sh "${programs[@]}"
+            "$project/tests:$release" tests/support/run-tests.sh $asking
     done
 }
 

@@ -17,6 +17,9 @@ work=$(mktemp -d /tmp/weir-docker-XXXXXX)
 project=weir-test # names our images, and marks our containers
 releases='trixie bookworm'
 declare -A base
+# The tests that only ask, and need no server that they may stop and configure.
+asking=$(printf 'build/tests/integration/%s ' adhoc batch driver_query driver_stream http_answers \
+    http_cache http_gzip http_problems openapi query_describe row_to_json shape_load transaction)
 
 free_port() {
     local port
@@ -65,16 +68,22 @@ official() {
     echo "$own"
 }
 
+# make_release RELEASE PROGRAMS ARGUMENTS…: its base, Weir, and test programs.
+make_release() {
+    local release=$1 programs=${2:-programs KINDS=integration} of_base
+    shift $(($# < 2 ? $# : 2))
+    base[$release]=$(tests/docker/base.sh "$release") || missing "there is no base of $release"
+    of_base=(--build-arg "BASE=${base[$release]}" "$@" -f docker/Dockerfile)
+    make_image "$project/build:$release" "${of_base[@]}" --target build .
+    make_image "$project/weir:$release" "${of_base[@]}" .
+    make_image "$project/tests:$release" --build-arg "BUILD=$project/build:$release" \
+        --build-arg "PROGRAMS=$programs" tests/docker/programs
+}
+
 make_images() {
-    local release
-    for release in $releases; do
-        base[$release]=$(tests/docker/base.sh "$release") || missing "there is no base of $release"
-        make_image "$project/build:$release" --build-arg "BASE=${base[$release]}" \
-            -f docker/Dockerfile --target build .
-        make_image "$project/weir:$release" --build-arg "BASE=${base[$release]}" -f docker/Dockerfile .
-        make_image "$project/tests:$release" --build-arg "BUILD=$project/build:$release" \
-            tests/docker/programs
-    done
+    # What the machine's own tests have not tried is tried in full: the newer libraries.
+    make_release trixie
+    make_release bookworm "$asking" --build-arg TESTS=
     export DEBIAN_IMAGE=${base[trixie]}
     make_image "$PROXY_IMAGE" --build-arg "BASE=$DEBIAN_IMAGE" docker/proxy
     POSTGRES_IMAGE=$(official postgres:17 postgres)
