@@ -206,7 +206,7 @@ static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
     const weir_api *api = s->req->lane->api;
     size_t given = 0;
 
-    if (s->gone || s->own.failed)
+    if (s->gone)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     while (given < max && (left(s) > 0 || take_next(s))) {
         const char *from = s->message ? s->message->text : s->own.data;
@@ -215,6 +215,8 @@ static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
         s->sent += length;
         given += length;
     }
+    if (s->own.failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (given > 0) {
         s->req->bytes += given;
         expect_by(s, api->stream_timeout_ns);
@@ -323,6 +325,8 @@ void event_stream_gone(event_stream *s)
 void event_streams_end(api_lane *lane)
 {
     for (event_stream *s = lane->event_streams; s; s = s->next) {
+        if (s->gone)
+            continue;
         s->ending = true;
         expect_by(s, END_PATIENCE);
         stir(s);

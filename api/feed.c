@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../pool/task.h"
-#include "buffer.h"
 
 /* For so many beats after the last follower has gone it still listens: one that comes back
  * soon misses nothing. */
@@ -18,8 +17,9 @@
 /* Between attempts that came to nothing, where the pool does not make the pause itself. */
 #define PAUSE WEIR_MS(500)
 
-/* The connection is checked at least so often. */
-#define BEAT_MAX WEIR_S(15)
+/* The connection is checked at least so often, and has so long to answer. */
+#define BEAT_MAX     WEIR_S(15)
+#define ANSWER_LIMIT WEIR_S(5)
 
 /* After such a part of what is kept, followers get their turn: else a burst would be gone before it
  * was seen. */
@@ -27,7 +27,7 @@
 
 struct feed {
     weir_pool *pool;
-    uint64_t beat_ns, query_limit_ns;
+    uint64_t beat_ns;
     void (*on_feed)(void *arg, const weir_feed_event *event);
     void *arg;
     weir_lane *lane;
@@ -39,6 +39,7 @@ struct feed {
     _Atomic bool listening;
 
     uint64_t followed_ns;      /* when somebody last followed */
+    uint64_t heard_ns;         /* when the connection was last known to be well */
     uint64_t deaf_ns;          /* since when it has not listened; 0: it never has */
     const char *reason;        /* why not */
     uint32_t burst, burst_max; /* events since the last turn of the followers */
@@ -54,24 +55,30 @@ struct feed {
 
 /* ---- What followers are told ---- */
 
-static void publish_gap(feed *f, const char *reason, uint64_t silence_ns, uint64_t missed)
+static void publish_gap(feed *f, const char *data)
 {
-    buffer data = {0};
+    const topic_event gap = {.name = "gap", .data = data, .length = strlen(data), .gap = true};
 
-    buffer_printf(&data, "{\"reason\":\"%s\"", reason);
-    if (silence_ns) {
-        buffer_text(&data, ",\"for_ms\":");
-        buffer_ms(&data, silence_ns);
-    }
-    if (missed) {
-        buffer_text(&data, ",\"missed\":");
-        buffer_uint(&data, missed);
-    }
-    buffer_char(&data, '}');
-    const topic_event gap = {.name = "gap", .data = data.data, .length = data.length, .gap = true};
-    for (uint32_t i = 0; i < f->count && !data.failed; i++)
+    for (uint32_t i = 0; i < f->count; i++)
         topic_publish(f->channels[i].topic, &gap);
-    buffer_free(&data);
+}
+
+static void tell_silence(feed *f, uint64_t silence_ns)
+{
+    char data[96];
+
+    snprintf(data, sizeof data, "{\"reason\":\"%s\",\"for_ms\":%.3f}", f->reason,
+             (double)silence_ns / 1e6);
+    publish_gap(f, data);
+}
+
+static void tell_overflow(feed *f, uint64_t lost)
+{
+    char data[96];
+
+    snprintf(data, sizeof data, "{\"reason\":\"overflow\",\"missed\":%llu}",
+             (unsigned long long)lost);
+    publish_gap(f, data);
 }
 
 static void publish(feed *f, const weir_notification *n)
@@ -79,9 +86,9 @@ static void publish(feed *f, const weir_notification *n)
     topic *t = feed_find(f, n->channel);
 
     if (n->lost)
-        publish_gap(f, "overflow", 0, n->lost);
-    if (t && topic_publish(t, &(topic_event){.data = n->payload, .length = n->length}) < 0)
-        publish_gap(f, "overflow", 0, 1);
+        tell_overflow(f, n->lost);
+    if (t)
+        topic_publish(t, &(topic_event){.data = n->payload, .length = n->length});
     f->burst_bytes += n->length;
     if (++f->burst < f->burst_max && f->burst_bytes < TOPIC_BYTES_MAX / BURST_SHARE)
         return;
@@ -117,14 +124,14 @@ static bool is_followed(feed *f)
     return false;
 }
 
-static weir_async int run_sql(const feed *f, weir_lease *lease, const char *sql)
+static weir_async int run_sql(weir_lease *lease, const char *sql)
 {
     const weir_statement statement = {.sql = sql, .name = "LISTEN", .adhoc = true};
-    weir_scoped_timeout(limit, f->query_limit_ns);
+    weir_scoped_timeout(limit, ANSWER_LIMIT);
     return weir_query(lease, &statement, NULL, NULL);
 }
 
-static weir_async int listen_to(const feed *f, weir_lease *lease, const char *channel)
+static weir_async int listen_to(weir_lease *lease, const char *channel)
 {
     char sql[2 * WEIR_CHANNEL_MAX + sizeof "LISTEN \"\""], *to = stpcpy(sql, "LISTEN \"");
 
@@ -134,14 +141,14 @@ static weir_async int listen_to(const feed *f, weir_lease *lease, const char *ch
         *to++ = *at;
     }
     strcpy(to, "\"");
-    return run_sql(f, lease, sql);
+    return run_sql(lease, sql);
 }
 
 static weir_async int listen_to_all(const feed *f, weir_lease *lease)
 {
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < f->count; i++)
-        r = listen_to(f, lease, f->channels[i].name);
+        r = listen_to(lease, f->channels[i].name);
     return r;
 }
 
@@ -150,7 +157,7 @@ static void begin_hearing(feed *f)
     uint64_t silence_ns = f->deaf_ns ? weir_now() - f->deaf_ns : 0;
 
     if (f->deaf_ns)
-        publish_gap(f, f->reason, silence_ns, 0);
+        tell_silence(f, silence_ns);
     set_live(f, true);
     f->refusal_told = false;
     tell(f, (weir_feed_event){.listening = true, .duration_ns = silence_ns});
@@ -159,7 +166,6 @@ static void begin_hearing(feed *f)
 static void end_hearing(feed *f, const char *reason, const weir_error *error)
 {
     set_live(f, false);
-    f->deaf_ns = weir_now();
     f->reason = reason;
     tell(f, (weir_feed_event){.reason = reason, .message = error ? error->message : NULL});
 }
@@ -172,17 +178,30 @@ static weir_async int hear_until(feed *f, weir_lease *lease, uint64_t until_ns)
     weir_scope_enter(&limit);
     int r = weir_notified(lease, &n);
     weir_scope_leave(&limit);
+    f->deaf_ns = weir_now();
     if (r == 0)
         publish(f, n);
     weir_notification_free(n);
     return r;
 }
 
-/* Until nobody follows any more (0), or an error. */
+/* A connection that is dead may well be silent: then nothing has been heard since it was last well.
+ */
+static weir_async int check(feed *f, weir_lease *lease)
+{
+    int r = run_sql(lease, "SELECT 1");
+
+    f->deaf_ns = r < 0 ? f->heard_ns : weir_now();
+    f->heard_ns = f->deaf_ns;
+    return r;
+}
+
+/* Until nobody follows any more (0), or an error; then `deaf_ns` says since when. */
 static weir_async int hear(feed *f, weir_lease *lease)
 {
     uint64_t beat_ns = weir_after(f->beat_ns);
 
+    f->heard_ns = weir_now();
     for (;;) {
         int r = hear_until(f, lease, beat_ns);
         if (r < 0 && r != WEIR_ETIMEDOUT)
@@ -192,7 +211,7 @@ static weir_async int hear(feed *f, weir_lease *lease)
         beat_ns = weir_after(f->beat_ns);
         if (!is_followed(f) && weir_now() - f->followed_ns > LINGER_BEATS * f->beat_ns)
             return 0;
-        r = run_sql(f, lease, "SELECT 1"); /* a connection that is dead may well be silent */
+        r = check(f, lease);
         if (r < 0)
             return r;
     }
@@ -293,7 +312,6 @@ int feed_open(const feed_options *o, feed **made)
         return WEIR_ENOMEM;
     f->pool = o->from->pool;
     f->beat_ns = o->heartbeat_ns < BEAT_MAX ? o->heartbeat_ns : BEAT_MAX;
-    f->query_limit_ns = o->query_limit_ns;
     f->on_feed = o->on_feed;
     f->arg = o->arg;
     f->lane = weir_runtime_lane(o->runtime, 0);
@@ -343,6 +361,11 @@ bool feed_is_listening(const feed *f)
 uint32_t feed_channels(const feed *f)
 {
     return f->count;
+}
+
+const char *feed_channel(const feed *f, uint32_t channel)
+{
+    return f->channels[channel].name;
 }
 
 topic *feed_topic(const feed *f, uint32_t channel)

@@ -15,9 +15,8 @@ typedef struct feed feed;
 typedef struct feed_options {
     weir_runtime *runtime;
     const weir_api_feed *from;
-    uint32_t kept;           /* of each channel */
-    uint64_t heartbeat_ns;   /* the connection is checked as often as that, or every 15 s */
-    uint64_t query_limit_ns; /* for LISTEN, and for that check */
+    uint32_t kept;         /* of each channel */
+    uint64_t heartbeat_ns; /* the connection is checked as often as that, or every 15 s */
     void (*on_feed)(void *arg, const weir_feed_event *event);
     void *arg;
 } feed_options;
@@ -33,6 +32,7 @@ weir_pool *feed_pool(const feed *f);
 bool feed_is_listening(const feed *f);
 
 uint32_t feed_channels(const feed *f);
+const char *feed_channel(const feed *f, uint32_t channel);
 topic *feed_topic(const feed *f, uint32_t channel);
 /* Its topic, or NULL. */
 topic *feed_find(const feed *f, const char *channel);

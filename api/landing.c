@@ -138,6 +138,22 @@ static void tell_columns(buffer *out, const query *q)
     buffer_text(out, ".</p>\n");
 }
 
+static void tell_channels(buffer *out, const weir_api *api, const char *host)
+{
+    for (uint32_t i = 0; i < api->feed_count; i++)
+        for (uint32_t k = 0; k < feed_channels(api->feeds[i]); k++) {
+            const char *channel = feed_channel(api->feeds[i], k);
+            buffer_text(out, "<h2><code>GET /events/");
+            page_text(out, channel);
+            buffer_text(out, "</code></h2>\n<p>What the database&#39;s sessions NOTIFY there, as "
+                             "it happens.</p>\n<pre><code>curl -N &#39;http://");
+            page_text(out, host);
+            buffer_text(out, "/events/");
+            url_value(out, channel);
+            buffer_text(out, "&#39;</code></pre>\n");
+        }
+}
+
 /* `forms`: each query can be tried, and its columns are told. */
 static void page(weir_request *req, const query_set *set, bool forms)
 {
@@ -145,12 +161,16 @@ static void page(weir_request *req, const query_set *set, bool forms)
         "<h2>About the service</h2>\n<dl>\n"
         "<dt><a href=\"/pool\"><code>/pool</code></a></dt><dd>connections, who holds them, who "
         "waits</dd>\n"
+        "<dt><a href=\"/pool/events\"><code>/pool/events</code></a></dt><dd>what happens in the "
+        "pools, as it happens</dd>\n"
         "<dt><a href=\"/metrics\"><code>/metrics</code></a></dt><dd>for Prometheus</dd>\n"
         "<dt><a href=\"/readyz?verbose\"><code>/readyz</code></a>, <a "
         "href=\"/livez\"><code>/livez</code></a></dt><dd>for whoever routes to it</dd>\n</dl>\n";
     const char *host = request_header(req, MHD_HTTP_HEADER_HOST);
     buffer *out = &req->out;
 
+    if (!host || !*host)
+        host = "localhost";
     buffer_text(out, head);
     buffer_text(out, "<h1>weir</h1>\n<p>Each query below answers with JSON. Append "
                      "<code>?_trace=1</code> to see where the time goes.</p>\n");
@@ -177,13 +197,14 @@ static void page(weir_request *req, const query_set *set, bool forms)
             buffer_text(out, "</code>.</p>\n");
         }
         tell_auth(out, q);
-        curl(out, q, host && *host ? host : "localhost");
+        curl(out, q, host);
         tell_params(out, q);
         if (forms) {
             tell_columns(out, q);
             page_form(out, q);
         }
     }
+    tell_channels(out, req->lane->api, host);
     if (!set)
         buffer_text(out,
                     "<p>The queries are not there yet: the database has not been reached.</p>");
@@ -196,6 +217,19 @@ static void page(weir_request *req, const query_set *set, bool forms)
 }
 
 /* ---- For programs ---- */
+
+static void list_channels(buffer *out, const weir_api *api)
+{
+    bool first = true;
+
+    for (uint32_t i = 0; i < api->feed_count; i++)
+        for (uint32_t k = 0; k < feed_channels(api->feeds[i]); k++) {
+            buffer_text(out, first ? "\"/events/" : ",\"/events/");
+            url_value(out, feed_channel(api->feeds[i], k));
+            buffer_char(out, '"');
+            first = false;
+        }
+}
 
 static void list(weir_request *req, const query_set *set)
 {
@@ -227,6 +261,8 @@ static void list(weir_request *req, const query_set *set)
         }
         buffer_text(out, "]}");
     }
+    buffer_text(out, "],\"events\":[");
+    list_channels(out, req->lane->api);
     buffer_text(out, "]}\n");
     weir_reply_body(req, 200, "application/json");
 }

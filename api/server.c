@@ -380,7 +380,6 @@ static int open_feeds(weir_api *api, const weir_api_options *options)
             .from = &options->feeds[i],
             .kept = (uint32_t)or_else(options->events_kept, 1024),
             .heartbeat_ns = api->events_heartbeat_ns,
-            .query_limit_ns = api->query_timeout_ns,
             .on_feed = options->on_feed,
             .arg = options->arg,
         };

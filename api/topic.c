@@ -26,7 +26,7 @@ struct topic {
     uint32_t kept;
 
     pthread_mutex_t lock; /* guards all below; never held across a call out */
-    topic_message **ring; /* of `kept`; event n is at n % kept */
+    topic_message **ring; /* of `kept`; event n is at n % kept; NULL: it had no room in memory */
     uint64_t first, next; /* the number of the oldest event there is, and of the next to come */
     size_t bytes;         /* of all */
     bool live;
@@ -177,31 +177,34 @@ static void tell(topic *t)
     }
 }
 
-static void make_room(topic *t, size_t length)
+static size_t size_of(const topic_message *m)
+{
+    return m ? m->length : 0;
+}
+
+static void make_room(topic *t, size_t size)
 {
     while (t->first < t->next &&
-           (t->next - t->first == t->kept || t->bytes + length > TOPIC_BYTES_MAX)) {
+           (t->next - t->first == t->kept || t->bytes + size > TOPIC_BYTES_MAX)) {
         topic_message **oldest = &t->ring[t->first++ % t->kept];
-        t->bytes -= (*oldest)->length;
+        t->bytes -= size_of(*oldest);
         topic_message_free(*oldest);
         *oldest = NULL;
     }
 }
 
-int topic_publish(topic *t, const topic_event *e)
+void topic_publish(topic *t, const topic_event *e)
 {
     topic_message *m = message_new(e);
 
-    if (!m)
-        return WEIR_ENOMEM;
     pthread_mutex_lock(&t->lock);
-    give_id(t, m);
-    make_room(t, m->length);
+    if (m)
+        give_id(t, m);
+    make_room(t, size_of(m));
     t->ring[t->next++ % t->kept] = m;
-    t->bytes += m->length;
+    t->bytes += size_of(m);
     pthread_mutex_unlock(&t->lock);
     tell(t);
-    return 0;
 }
 
 void topic_set_live(topic *t, bool live)
@@ -287,17 +290,26 @@ void topic_id(const follower *f, char id[TOPIC_ID_SIZE])
     write_id(f->topic, f->at - 1, id);
 }
 
+/* Under the lock: how many of those it was to get next are gone, or never were. */
+static uint64_t pass_over(topic *t, follower *f)
+{
+    uint64_t from = f->at;
+
+    if (f->at < t->first)
+        f->at = t->first;
+    while (f->at < t->next && !t->ring[f->at % t->kept])
+        f->at++;
+    return f->at - from;
+}
+
 topic_message *topic_next(follower *f, uint64_t *missed)
 {
     topic *t = f->topic;
     topic_message *m = NULL;
 
-    *missed = 0;
     pthread_mutex_lock(&t->lock);
-    if (f->at < t->first) {
-        *missed = t->first - f->at;
-        f->at = t->first;
-    } else if (f->at < t->next) {
+    *missed = pass_over(t, f);
+    if (*missed == 0 && f->at < t->next) {
         m = t->ring[f->at++ % t->kept];
         atomic_fetch_add(&m->refs, 1);
     }

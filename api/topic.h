@@ -56,8 +56,9 @@ int topic_open(weir_runtime *runtime, const char *path, uint32_t kept, topic **m
 void topic_close(topic *t);
 const char *topic_path(const topic *t);
 
-/* The followers learn of it on their own lanes. WEIR_ENOMEM, and it is lost. Any thread. */
-int topic_publish(topic *t, const topic_event *e);
+/* The followers learn of it on their own lanes. Where there is no memory for it, they have missed
+ * one. Any thread. */
+void topic_publish(topic *t, const topic_event *e);
 
 /* Whether what happens is published: a topic may be deaf for a time, as it is at first. Any thread.
  */

@@ -274,6 +274,37 @@ static void a_database_that_comes_back_is_heard_again(void **state)
     events_close(late);
 }
 
+/* Its sockets stay open, and nothing comes from them. */
+static void a_server_that_does_not_answer_any_more_is_a_gap(void **state)
+{
+    event_client *c = hear_orders();
+    postgres_freeze(database);
+    bool noticed = BECOMES(metric("weir_events_listening{stream=\"/events/orders\",pool=\"events@"
+                                  "default\"}") == 0,
+                           20);
+    postgres_thaw(database);
+    assert_true(noticed);
+    assert_true(gap(c, "connection_lost", "for_ms") > 4000);
+    notify("orders", "thawed");
+    assert_event(c, "message", "thawed");
+    events_close(c);
+}
+
+static void channels_are_listed_with_the_queries(void **state)
+{
+    http_reply r = http_send(client, "GET", "/", NULL,
+                             (const char *const[]){"Accept: application/json", NULL});
+    assert_status(&r, 200);
+    char *events = json_dumps(json_object_get(r.json, "events"), JSON_COMPACT);
+    assert_string_equal(events, "[\"/events/orders\",\"/events/%22name%22%2Fx\",\"/events/news\"]");
+    free(events);
+    http_reply_free(&r);
+    r = get("/");
+    assert_non_null(strstr(r.body, "/events/%22name%22%2Fx&#39;"));
+    assert_non_null(strstr(r.body, "GET /events/&quot;name&quot;/x<"));
+    http_reply_free(&r);
+}
+
 static void one_who_comes_back_is_told_what_it_has_missed(void **state)
 {
     char id[64];
@@ -619,6 +650,8 @@ int main(void)
         usual(a_thousand_clients_hear_each_burst_whole_and_in_order),
         usual(a_lost_connection_is_a_gap_and_what_comes_after_it_is_heard),
         usual(a_database_that_comes_back_is_heard_again),
+        hasty(a_server_that_does_not_answer_any_more_is_a_gap),
+        usual(channels_are_listed_with_the_queries),
         usual(one_who_comes_back_is_told_what_it_has_missed),
         usual(the_id_of_a_stream_that_has_just_begun_is_a_place_too),
         usual(an_id_that_is_not_known_is_a_gap),

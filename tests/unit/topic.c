@@ -40,8 +40,7 @@ static int end(void **state)
 
 static void publish(const char *data)
 {
-    assert_int_equal(topic_publish(events, &(topic_event){.data = data, .length = strlen(data)}),
-                     0);
+    topic_publish(events, &(topic_event){.data = data, .length = strlen(data)});
 }
 
 static void publish_numbers(int from, int to)
@@ -93,7 +92,7 @@ static void an_event_is_written_as_its_lines(void **state)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         topic_event e = {.name = table[i].name, .data = table[i].data};
         e.length = strlen(e.data);
-        assert_int_equal(topic_publish(events, &e), 0);
+        topic_publish(events, &e);
         uint64_t missed;
         topic_message *m = topic_next(&f, &missed);
         char id[TOPIC_ID_SIZE], text[128];
