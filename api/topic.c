@@ -24,6 +24,7 @@ struct topic {
     char *path;
     uint64_t epoch; /* in ids, so that those of another process or topic are not taken for ours */
     uint32_t kept;
+    _Atomic uint32_t followers; /* on all lanes: asked for at each lease that is granted */
 
     pthread_mutex_t lock; /* guards all below; never held across a call out */
     topic_message **ring; /* of `kept`; event n is at n % kept; NULL: it had no room in memory */
@@ -239,6 +240,7 @@ void topic_follow(topic *t, follower *f, void (*stir)(follower *follower))
         f->next->prev = f;
     lane->first = f;
     atomic_fetch_add(&lane->followers, 1);
+    atomic_fetch_add(&t->followers, 1);
     pthread_mutex_lock(&t->lock);
     f->at = t->first;
     pthread_mutex_unlock(&t->lock);
@@ -252,6 +254,7 @@ void topic_leave(follower *f)
     if (f->next)
         f->next->prev = f->prev;
     atomic_fetch_sub(&lane->followers, 1);
+    atomic_fetch_sub(&f->topic->followers, 1);
     f->topic = NULL;
 }
 
@@ -340,10 +343,7 @@ void topic_count_gap(follower *f, uint64_t missed)
 
 uint32_t topic_followers(const topic *t)
 {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < t->lane_count; i++)
-        sum += atomic_load(&t->lanes[i].followers);
-    return sum;
+    return atomic_load(&t->followers);
 }
 
 topic_figures topic_look(topic *t)

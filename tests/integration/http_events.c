@@ -451,6 +451,20 @@ static void a_reader_that_has_stopped_for_too_long_is_cut_off(void **state)
     events_close(c);
 }
 
+/* Nor one that is sent little: what it has been sent it has read. */
+static void a_reader_that_is_sent_nothing_is_not_cut_off(void **state)
+{
+    event_client *c = hear_orders();
+    heard_event e;
+    for (int i = 0; i < 3; i++) {
+        assert_false(events_next(c, 1, &e));
+        assert_false(events_ended(c));
+        notify("orders", "now and then");
+        assert_event(c, "message", "now and then");
+    }
+    events_close(c);
+}
+
 static void clients_that_go_leave_nothing_behind(void **state)
 {
     event_client *stays = hear_orders();
@@ -658,6 +672,8 @@ int main(void)
         hasty(who_comes_back_too_late_is_told_how_many_are_gone),
         hasty(a_slow_reader_misses_some_and_knows_how_many),
         cmocka_unit_test_setup_teardown(a_reader_that_has_stopped_for_too_long_is_cut_off,
+                                        serve_impatiently, stop),
+        cmocka_unit_test_setup_teardown(a_reader_that_is_sent_nothing_is_not_cut_off,
                                         serve_impatiently, stop),
         usual(clients_that_go_leave_nothing_behind),
         hasty(a_silent_stream_has_a_pulse),
