@@ -17,7 +17,8 @@
  */
 #define END_PATIENCE WEIR_S(1)
 
-/* After so long a browser comes back. */
+/* After so long a browser comes back. It does not after any other answer than a stream: so one that
+ * comes while the service ends is given one, which ends at once. */
 #define RETRY "retry: 2000\n\n"
 
 struct event_stream {
@@ -260,6 +261,7 @@ static event_stream *stream_new(weir_request *req, const event_wish *wish)
     bool known = id && topic_resume(&s->follower, id);
     s->unknown = id && !known;
     s->joined = known || !wish->only_new;
+    s->ending = atomic_load(&req->lane->api->draining);
     if (s->unknown && s->joined)
         say_unknown(s);
     return s;

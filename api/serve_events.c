@@ -6,15 +6,6 @@
 #include "pool_log.h"
 #include "reply.h"
 
-static bool is_draining(weir_request *req)
-{
-    if (!atomic_load(&req->lane->api->draining))
-        return false;
-    weir_reply_problem(req, (problem){.kind = PROBLEM_DRAINING, .retryable = true});
-    req->retry_after = 1;
-    return true;
-}
-
 static bool refuse_parameter(weir_request *req, const char *name)
 {
     char detail[128];
@@ -63,7 +54,7 @@ void serve_events(weir_request *req)
                                           .hint = "Channels are named at the start: --events."});
         return;
     }
-    if (is_draining(req) || !takes_no_parameters(req))
+    if (!takes_no_parameters(req))
         return;
     event_stream_begin(req,
                        &(event_wish){.topic = t, .limit = &api->event_clients, .only_new = true});
@@ -109,7 +100,7 @@ void serve_pool_events(weir_request *req)
         weir_reply_error(req, PROBLEM_NOT_FOUND, "No events are kept.");
         return;
     }
-    if (is_draining(req) || !route_arguments(req, &a))
+    if (!route_arguments(req, &a))
         return;
     for (uint32_t i = 0; i < a.count; i++)
         if (!take_parameter(req, &a.pairs[i], &wish))

@@ -22,6 +22,7 @@ static int start(void **state)
     database = postgres_start("max_connections = 40\n");
     other = postgres_start("max_connections = 10\n");
     folder = scratch_folder();
+    query_file("nap", "-- @returns row\nselect pg_sleep(2)::text as slept\n");
     query_file("one", "-- @returns row\nselect 1 as one\n");
     query_file("tell",
                "-- @route POST /tell\nselect pg_notify(:channel, :payload)::text as told\n");
@@ -594,6 +595,26 @@ static void a_service_that_ends_tells_all_and_waits_for_none(void **state)
     assert_true(now() - began < 5 * slower()); /* and not the time that a drain may take */
 }
 
+/* A browser that is answered otherwise does not come back. */
+static void a_stream_that_begins_while_the_service_ends_ends_at_once(void **state)
+{
+    ask_beside(0, "/q/nap");
+    assert_true(BECOMES(naps() == 1, SOON));
+    weir_signal(weir, SIGTERM);
+    json_decref(weir_await_event(weir, "service.draining", 1, SOON));
+    event_client *c = hear("/events/orders"), *p = hear("/pool/events");
+    heard_event e;
+    assert_int_equal(events_status(c), 200);
+    assert_event(c, "end", "{\"reason\":\"draining\"}");
+    assert_false(events_next(c, SOON, &e));
+    assert_true(events_ended(c));
+    assert_event(p, "end", "{\"reason\":\"draining\"}");
+    events_close(c);
+    events_close(p);
+    assert_int_equal(answered(0), 200);
+    assert_int_equal(weir_await_exit(weir, 20), 0);
+}
+
 static void a_stream_that_ends_ends_in_order(void **state)
 {
     ask_beside(0, "/events/orders");
@@ -683,6 +704,7 @@ int main(void)
         usual(it_takes_no_connection_from_those_that_serve_requests),
         usual(a_reload_goes_unnoticed),
         ending(a_service_that_ends_tells_all_and_waits_for_none),
+        ending(a_stream_that_begins_while_the_service_ends_ends_at_once),
         ending(a_stream_that_ends_ends_in_order),
         ending(a_reader_that_has_stopped_does_not_keep_the_service_from_ending),
         usual(bad_input_is_told_what_is_wrong),
