@@ -148,6 +148,7 @@ bench: ## measure against pgbench and COPY, as tables of ratios
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@BUILD=$(BUILD) tests/bench/overload.sh
 	@BUILD=$(BUILD) tests/bench/stream.sh
+	@BUILD=$(BUILD) tests/bench/slow_clients.sh
 
 ##@ Care
 
