@@ -32,6 +32,31 @@ bool excess_refused(weir_request *req, const query *q, uint32_t rows)
     return true;
 }
 
+size_t excess_limit(const weir_request *req)
+{
+    if (!req->bytes_left)
+        return req->lane->api->guards.answer_max;
+    return *req->bytes_left ? *req->bytes_left : 1; /* no limit would be 0 */
+}
+
+static size_t bytes_of(const weir_result *result)
+{
+    size_t bytes = 0;
+
+    for (uint32_t row = 0; row < weir_result_rows(result); row++)
+        for (uint32_t column = 0; column < weir_result_columns(result); column++)
+            bytes += weir_result_length(result, row, column);
+    return bytes;
+}
+
+void excess_count(weir_request *req, const weir_result *result)
+{
+    if (!req->bytes_left)
+        return;
+    size_t bytes = bytes_of(result);
+    *req->bytes_left -= bytes < *req->bytes_left ? bytes : *req->bytes_left;
+}
+
 void excess_cut_short(weir_request *req)
 {
     weir_reply_error(req, PROBLEM_LONG_ANSWER,

@@ -39,6 +39,15 @@ static ip who_asks(const weir_request *req)
     return proxies_client(p, &peer, f.values, f.count);
 }
 
+/* The token alone: the word before it can be written in many ways. */
+static uint64_t token_key(const rate *r, const char *authorization)
+{
+    const char *token = authorization + strcspn(authorization, " ");
+
+    token += strspn(token, " ");
+    return rate_key(r, token, strlen(token));
+}
+
 static void count(weir_request *req, int which)
 {
     _Atomic uint64_t *counter = &req->lane->requests_limited[which];
@@ -71,7 +80,7 @@ bool limit_let_in(weir_request *req)
     ip address = who_asks(req), household = ip_household(&address);
     keys[RATE_BY_ADDRESS] = rate_key(r, &household, sizeof household);
     if (authorization)
-        keys[count++] = rate_key(r, authorization, strlen(authorization));
+        keys[count++] = token_key(r, authorization);
     int which = rate_take(r, keys, count, weir_now(), &wait_ns);
     if (which >= 0)
         refuse(req, which, wait_ns);

@@ -42,6 +42,7 @@ bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *b
     if (!req->parts)
         return no_memory(req);
     req->parts->whole = req;
+    req->parts->bytes_left = req->lane->api->guards.answer_max;
     req->parts->deadline_ns = weir_after(req->lane->api->batch_timeout_ns);
     return read_body(req, what, body);
 }
@@ -60,6 +61,7 @@ static bool part_open(request_parts *parts, const char *where)
     }
     parts->count++;
     p->req->path = p->path;
+    p->req->bytes_left = &parts->bytes_left;
     p->req->connection = whole->connection; /* not used: that there is one means an answer is
                                                wanted */
     return true;

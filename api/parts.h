@@ -26,6 +26,7 @@ struct request_parts {
     json_t *document; /* the body; NULL until it is read */
     part *each;
     uint32_t count;
+    size_t bytes_left;    /* that they may find yet, all together */
     bool alone;           /* there is one, and it is the request itself */
     uint64_t deadline_ns; /* of all of them together */
     uint32_t attempts;    /* that all of them took; 0: there is only ever one */

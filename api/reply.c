@@ -268,7 +268,7 @@ void reply_seal(weir_request *req)
 {
     if (!req->open_object)
         return;
-    if (req->status == 200)
+    if (req->result || req->found || req->parts) /* what is not of queries is as long as it is */
         req->out.most = req->lane->api->guards.answer_max;
     seal(req);
     if (!req->out.overfull)

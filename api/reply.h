@@ -71,6 +71,9 @@ void reply_ready(weir_request *req);
 bool excess_rows(const weir_request *req, const query *q, uint32_t rows);
 /* The same; then the request has been answered so. */
 bool excess_refused(weir_request *req, const query *q, uint32_t rows);
+/* How many bytes a query of the request may find; and that it has found these. */
+size_t excess_limit(const weir_request *req);
+void excess_count(weir_request *req, const weir_result *result);
 /* Answers that the query was given up because it found too much; that an answer got too large when
  * it was written. */
 void excess_cut_short(weir_request *req);

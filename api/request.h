@@ -71,6 +71,7 @@ struct weir_request {
     request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
     answer_form form;          /* in which rows are wanted */
+    size_t *bytes_left;        /* of what it and others may find together; NULL: it is alone */
 
     /* The answer. */
     int status;

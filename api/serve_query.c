@@ -14,9 +14,13 @@ weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **row
     if (until - now < req->query_timeout_ns && until > now)
         req->query_timeout_ns = until - now; /* which is what a late answer tells */
     weir_scoped_timeout(limit, req->query_timeout_ns);
-    weir_lease_limit(lease, req->lane->api->guards.answer_max);
+    weir_lease_limit(lease, excess_limit(req));
     int r = auth_settle(lease, req->identity);
-    return r < 0 ? r : weir_query(lease, req->statement, req->params, rows);
+    if (r == 0)
+        r = weir_query(lease, req->statement, req->params, rows);
+    if (r == 0)
+        excess_count(req, *rows);
+    return r;
 }
 
 weir_async int query_answer(weir_request *req)

@@ -368,6 +368,7 @@ static weir_async outcome attempt(weir_request *req)
 
     all->attempts++;
     forget_results(all);
+    all->bytes_left = req->lane->api->guards.answer_max;
     req->timings = (weir_timings){0};
     req->scope.deadline_ns = weir_after(req->lane->api->acquire_timeout_ns);
     int r = weir_acquire(req->pool, &req->scope, &lease);

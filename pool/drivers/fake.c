@@ -214,6 +214,18 @@ static bool gave_batch(session *s)
     return true;
 }
 
+/* As far as the script's rows go: what a server adds to them is not counted. */
+static bool exceeds_limit(const session *s)
+{
+    const weir_operation *o = s->connection->operation;
+    size_t bytes = 0;
+    if (!o || o->kind != OPERATION_QUERY || !o->answer_max || s->step.outcome != WEIR_FAKE_OK)
+        return false;
+    for (uint32_t i = 0; i < s->step.rows * s->step.columns; i++)
+        bytes += s->step.values[i] ? strlen(s->step.values[i]) : 0;
+    return bytes > o->answer_max;
+}
+
 static void query_due(session *s)
 {
     weir_connection *c = s->connection;
@@ -221,6 +233,10 @@ static void query_due(session *s)
     operation_answered(c);
     if (streams && gave_batch(s))
         return;
+    if (exceeds_limit(s)) {
+        operation_exceeded(c);
+        return;
+    }
     if (s->step.outcome == WEIR_FAKE_HANG)
         return;
     s->running = false;

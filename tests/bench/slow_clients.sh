@@ -42,8 +42,7 @@ LUA
 port=$(perl -MIO::Socket::INET -e \
     'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
 "$build/weir" serve --listen "127.0.0.1:$port" --queries "$work/queries" --log-level warn \
-    --header-timeout 2s --body-timeout 2s \
-    2>"$work/log" &
+    --header-timeout 2s --body-timeout 2s 2>"$work/log" &
 weir=$!
 until curl -fs -o /dev/null "http://127.0.0.1:$port/readyz"; do
     kill -0 "$weir" 2>/dev/null || { cat "$work/log" >&2; exit 1; }

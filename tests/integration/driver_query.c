@@ -74,6 +74,42 @@ static void megabytes_pass_in_both_directions(void **state)
     assert_int_equal(w.number[0], (8u << 20) + 1000000);
 }
 
+static int limited_answers(world *w, weir_lease *lease)
+{
+    weir_scoped_result weir_result *small = NULL, *large = NULL;
+    weir_statement kilobyte = {.sql = "select repeat('x', 1000)"};
+    weir_statement megabytes = {.sql = "select repeat('x', 1000) from generate_series(1, 20000)"};
+    weir_lease_limit(lease, 2u << 20);
+    w->r[0] = weir_query(lease, &kilobyte, NULL, &small);
+    w->r[1] = weir_query(lease, &megabytes, NULL, &large);
+    w->error[1] = *weir_lease_error(lease);
+    w->r[2] = weir_query(lease, &kilobyte, NULL, NULL);
+    return 0;
+}
+
+static int limited_and_then_not(world *w)
+{
+    weir_lease *lease = NULL;
+    w->body_result = take(w, &lease);
+    limited_answers(w, lease);
+    weir_release(lease);
+    return take_and_ask(w, 3,
+                        "select sum(length(x)) from (select repeat('x', 1000) x from "
+                        "generate_series(1, 5000)) t");
+}
+
+static void an_answer_beyond_its_limit_is_stopped_at_the_server(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, limited_and_then_not);
+    assert_int_equal(w.r[0], 0);
+    assert_int_equal(w.r[1], WEIR_ETOOLARGE);
+    assert_int_equal(w.error[1].code, WEIR_ETOOLARGE);
+    assert_int_equal(w.r[2], WEIR_ESPENT);
+    assert_string_equal(w.text[3], "5000000");
+    assert_int_equal(w.events[WEIR_QUERY_CANCELLED], 1);
+}
+
 static int descriptions(world *w, weir_lease *lease)
 {
     for (int i = 0; i < 2; i++) {
@@ -324,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_and_nulls_go_there_and_back),
         cmocka_unit_test(megabytes_pass_in_both_directions),
+        cmocka_unit_test(an_answer_beyond_its_limit_is_stopped_at_the_server),
         cmocka_unit_test(a_statement_is_described_without_being_run),
         cmocka_unit_test(a_failed_query_says_why_and_leaves_the_connection_usable),
         cmocka_unit_test(copy_is_refused),
