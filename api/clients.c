@@ -18,12 +18,14 @@
 #define LOOK_MOST  WEIR_S(1)
 #define LOOK_LEAST WEIR_MS(5)
 
+/* So many are cut off at once: the requests of others are not to wait for more. */
+#define CUTS_MAX 16
+
 /* While all places are taken: how often to see whether somebody waits for one, how long a client
- * has to have done nothing to be sent away for that, and how many are at once. */
+ * has to have done nothing to be sent away for that. */
 #define CROWDED_LOOK WEIR_MS(20)
 #define IDLE_LEAST   WEIR_MS(250)
 #define HEADER_LEAST WEIR_S(1)
-#define ROOM_MAX     16
 
 /* ---- A listener's clients, in a list ---- */
 
@@ -136,8 +138,9 @@ static void tell(const client *c, client_cut why)
     api->on_client_cut(api->arg, client_cut_name(why), address);
 }
 
-/* libmicrohttpd learns of it from the socket, and closes as it does for a client that has gone. */
-static void cut(client *c, client_cut why)
+/* libmicrohttpd learns of it from the socket, and closes as it does for a client that has gone.
+ * True, for those who ask whether it was done. */
+static bool cut(client *c, client_cut why)
 {
     const struct linger none = {.l_onoff = 1};
 
@@ -149,6 +152,7 @@ static void cut(client *c, client_cut why)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     c->phase = CLIENT_CUT;
     shutdown(c->fd, SHUT_RDWR);
+    return true;
 }
 
 /* ---- Looking at them ---- */
@@ -183,7 +187,8 @@ static void begin_phase(client *c, uint64_t now_ns)
                                               : 0;
 }
 
-static void look_at(client *c, uint64_t now_ns)
+/* Whether it has been cut off. */
+static bool look_at(client *c, uint64_t now_ns)
 {
     const weir_api *api = c->listener->lane->api;
     const guards *g = &api->guards;
@@ -191,25 +196,21 @@ static void look_at(client *c, uint64_t now_ns)
 
     switch (c->phase) {
     case CLIENT_NEW:
-    case CLIENT_HEADER:
-        if (lasted_ns >= g->header_timeout_ns)
-            cut(c, CLIENT_CUT_HEADER);
-        return;
+    case CLIENT_HEADER: return lasted_ns >= g->header_timeout_ns && cut(c, CLIENT_CUT_HEADER);
     case CLIENT_IDLE:
         if (lasted_ns >= g->header_timeout_ns)
             look_at_idle(c, now_ns);
-        return;
+        return false;
     case CLIENT_BODY:
-        if (lasted_ns >= g->body_timeout_ns && !moves(c, c->request->body_seen, now_ns))
-            cut(c, CLIENT_CUT_BODY);
-        return;
+        return lasted_ns >= g->body_timeout_ns && !moves(c, c->request->body_seen, now_ns) &&
+               cut(c, CLIENT_CUT_BODY);
     case CLIENT_ANSWER:
-        if (lasted_ns >= api->stream_timeout_ns && !moves(c, bytes_taken(c), now_ns))
-            cut(c, CLIENT_CUT_ANSWER);
-        return;
+        return lasted_ns >= api->stream_timeout_ns && !moves(c, bytes_taken(c), now_ns) &&
+               cut(c, CLIENT_CUT_ANSWER);
     case CLIENT_SERVED:
-    case CLIENT_CUT: return;
+    case CLIENT_CUT: break;
     }
+    return false;
 }
 
 /* ---- A full house ---- */
@@ -244,10 +245,10 @@ static void relieve(listener *l, uint64_t now_ns)
 {
     if (!is_full(l) || !somebody_waits(l))
         return;
-    if (make_room(l, CLIENT_IDLE, IDLE_LEAST, ROOM_MAX, now_ns) > 0 ||
-        make_room(l, CLIENT_NEW, HEADER_LEAST, ROOM_MAX, now_ns) > 0)
+    if (make_room(l, CLIENT_IDLE, IDLE_LEAST, CUTS_MAX, now_ns) > 0 ||
+        make_room(l, CLIENT_NEW, HEADER_LEAST, CUTS_MAX, now_ns) > 0)
         return;
-    make_room(l, CLIENT_HEADER, HEADER_LEAST, ROOM_MAX, now_ns);
+    make_room(l, CLIENT_HEADER, HEADER_LEAST, CUTS_MAX, now_ns);
 }
 
 /* ---- When ---- */
@@ -257,7 +258,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t next_look_ns(const listener *l)
+static uint64_t pause_ns(const listener *l)
 {
     const weir_api *api = l->lane->api;
     uint64_t limit = smaller(smaller(api->guards.header_timeout_ns, api->guards.body_timeout_ns),
@@ -266,23 +267,26 @@ static uint64_t next_look_ns(const listener *l)
 
     if (is_full(l))
         pause = smaller(pause, CROWDED_LOOK);
-    return weir_now() + (pause > LOOK_LEAST ? pause : LOOK_LEAST);
+    return pause > LOOK_LEAST ? pause : LOOK_LEAST;
 }
 
 static void look(weir_timer *timer)
 {
     listener *l = weir_container(timer, listener, look_timer);
     uint64_t now_ns = weir_now();
+    uint32_t cuts = 0;
 
-    for (client *c = l->first_client; c; c = c->next) {
+    for (client *c = l->first_client; c && cuts < CUTS_MAX; c = c->next) {
         if (!c->since_ns)
             begin_phase(c, now_ns);
         else
-            look_at(c, now_ns);
+            cuts += look_at(c, now_ns);
     }
-    relieve(l, now_ns);
+    if (cuts < CUTS_MAX)
+        relieve(l, now_ns);
     if (l->first_client)
-        weir_timer_start(&l->look_timer, next_look_ns(l), look);
+        weir_timer_start(&l->look_timer, now_ns + (cuts < CUTS_MAX ? pause_ns(l) : LOOK_LEAST),
+                         look);
 }
 
 void clients_crowded(listener *l)
@@ -329,7 +333,7 @@ static void arrive(listener *l, struct MHD_Connection *connection, void **contex
     if (is_one_too_many(c))
         cut(c, CLIENT_CUT_ADDRESS);
     if (!l->look_timer.armed)
-        weir_timer_start(&l->look_timer, next_look_ns(l), look);
+        weir_timer_start(&l->look_timer, weir_now() + pause_ns(l), look);
 }
 
 static void leave(client *c)

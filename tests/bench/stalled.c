@@ -13,11 +13,13 @@
 
 enum { MOST = 10000 };
 
+#define HALF_A_BODY                                                                                \
+    "POST /batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"                        \
+    "Content-Length: 1000000\r\n\r\n["
+
 /* Nothing at all; half a line; half a header; half a body. */
-static const char *const beginnings[] = {
-    "", "GET /li", "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-    "POST /batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    "Content-Length: 1000000\r\n\r\n["};
+static const char *const beginnings[] = {"", "GET /li",
+                                         "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", HALF_A_BODY};
 
 static int dial(int port, int kind)
 {
