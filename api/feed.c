@@ -167,6 +167,8 @@ static void end_hearing(feed *f, const char *reason, const weir_error *error)
 {
     set_live(f, false);
     f->reason = reason;
+    if (f->stopped) /* as it was told to */
+        return;
     tell(f, (weir_feed_event){.reason = reason, .message = error ? error->message : NULL});
 }
 
