@@ -19,7 +19,7 @@
       "The SQL that came with the request cannot be run as it is.")                                \
     X(PROBLEM_UNAUTHORIZED, 401, "unauthorized", "Operators only",                                 \
       "The request needs a header `Authorization: Bearer …` with one of the service's tokens.")    \
-    X(PROBLEM_TOKEN_MISSING, 401, "token_missing", "The query asks who wants to know",             \
+    X(PROBLEM_TOKEN_MISSING, 401, "token_missing", "A token is needed",                            \
       "The request needs a header `Authorization: Bearer …` with a token or a JWT.")               \
     X(PROBLEM_TOKEN_INVALID, 401, "token_invalid", "The token is not accepted",                    \
       "It is not one of the service's, or a JWT that cannot be believed; the detail says why.")    \
@@ -31,7 +31,7 @@
     X(PROBLEM_NO_TOKEN, 403, "no_token_set", "The service has no token that would permit this",    \
       "Nobody is let in before there is one: start it with --token-file or WEIR_TOKEN.")           \
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "The database does not permit this",                    \
-      "The role that the service connects as lacks a privilege.")                                  \
+      "The role that the query runs as lacks a privilege.")                                        \
     X(PROBLEM_NOT_FOUND, 404, "not_found", "Nothing is served at this path",                       \
       "GET / lists what is.")                                                                      \
     X(PROBLEM_NO_QUERY, 404, "query_not_found", "There is no query of this name",                  \
