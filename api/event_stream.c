@@ -33,12 +33,14 @@ struct event_stream {
     buffer own;
     size_t sent; /* of either */
 
-    weir_timer timer; /* the next comment is due; or, unless stalled, a reader has stopped */
-    bool stalled;     /* the connection is suspended until there is something to send */
-    bool joined;      /* at its place in the topic */
-    bool unknown;     /* what came before is not known: the id it came with is none of ours */
-    bool beat;        /* a comment is due */
-    bool ending, ended;
+    weir_timer timer;   /* the next comment is due; or, unless stalled, a reader has stopped */
+    bool stalled;       /* the connection is suspended until there is something to send */
+    bool joined;        /* at its place in the topic */
+    bool unknown;       /* what came before is not known: the id it came with is none of ours */
+    bool beat;          /* a comment is due */
+    uint64_t until_ns;  /* the client may listen no longer */
+    const char *ending; /* why; NULL: it goes on */
+    bool ended;
     bool gone;
 };
 
@@ -105,7 +107,7 @@ static void say_comment(event_stream *s)
 static void say_end(event_stream *s)
 {
     say(s, "end", false);
-    buffer_text(&s->own, "data: {\"reason\":\"draining\"}\n\n");
+    buffer_printf(&s->own, "data: {\"reason\":\"%s\"}\n\n", s->ending);
     s->ended = true;
 }
 
@@ -156,6 +158,8 @@ static bool take_next(event_stream *s)
     s->sent = s->own.length = 0;
     if (s->ended)
         return false;
+    if (!s->ending && s->until_ns != WEIR_NEVER && weir_now() >= s->until_ns)
+        s->ending = "token_expired";
     if (s->ending)
         say_end(s);
     else if (!s->joined)
@@ -198,7 +202,9 @@ static void due(weir_timer *timer)
 static void expect_by(event_stream *s, uint64_t patience_ns)
 {
     bool hurry = s->ending && patience_ns > END_PATIENCE;
-    weir_timer_start(&s->timer, weir_after(hurry ? END_PATIENCE : patience_ns), due);
+    uint64_t at_ns = weir_after(hurry ? END_PATIENCE : patience_ns);
+    bool early = s->stalled && s->until_ns < at_ns;
+    weir_timer_start(&s->timer, early ? s->until_ns : at_ns, due);
 }
 
 static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
@@ -226,8 +232,8 @@ static ssize_t read_events(void *arg, uint64_t at, char *to, size_t max)
     }
     if (s->ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    expect_by(s, api->events_heartbeat_ns);
     s->stalled = true;
+    expect_by(s, api->events_heartbeat_ns);
     MHD_suspend_connection(s->req->connection);
     return 0;
 }
@@ -261,7 +267,8 @@ static event_stream *stream_new(weir_request *req, const event_wish *wish)
     bool known = id && topic_resume(&s->follower, id);
     s->unknown = id && !known;
     s->joined = known || !wish->only_new;
-    s->ending = atomic_load(&req->lane->api->draining);
+    s->until_ns = wish->until_ns ? wish->until_ns : WEIR_NEVER;
+    s->ending = atomic_load(&req->lane->api->draining) ? "draining" : NULL;
     if (s->unknown && s->joined)
         say_unknown(s);
     return s;
@@ -329,7 +336,7 @@ void event_streams_end(api_lane *lane)
     for (event_stream *s = lane->event_streams; s; s = s->next) {
         if (s->gone)
             continue;
-        s->ending = true;
+        s->ending = "draining";
         expect_by(s, END_PATIENCE);
         stir(s);
     }

@@ -26,6 +26,7 @@ typedef struct event_wish {
                       topic still has */
     weir_level least;
     const char *subject; /* only what is about that; NULL: all */
+    uint64_t until_ns;   /* for so long the client may listen; 0: without end */
 } event_wish;
 
 /* Answers a request with a stream, or says why there is none. */

@@ -1,5 +1,6 @@
 /* serve_events.c: GET /events/{channel} and GET /pool/events. */
 #include <stdio.h>
+#include <time.h>
 
 #include "auth.h"
 #include "percent.h"
@@ -33,6 +34,21 @@ static bool takes_no_parameters(weir_request *req)
     return route_arguments(req, &a) && (a.count == 0 || refuse_parameter(req, a.pairs[0].name));
 }
 
+/* Who listens by a JWT does so for as long as a request with it would be let in. */
+static uint64_t may_listen_until(const weir_request *req)
+{
+    struct timespec now;
+
+    if (!req->identity)
+        return WEIR_NEVER;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double left_s = json_number_value(jwt_claim(&req->identity->claims, "exp")) + JWT_LEEWAY_S -
+                    ((double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    if (left_s > 1e9)
+        return WEIR_NEVER;
+    return left_s > 0 ? weir_after((uint64_t)(left_s * 1e9)) : weir_now();
+}
+
 void serve_events(weir_request *req)
 {
     weir_api *api = req->lane->api;
@@ -56,8 +72,10 @@ void serve_events(weir_request *req)
     }
     if (!takes_no_parameters(req))
         return;
-    event_stream_begin(req,
-                       &(event_wish){.topic = t, .limit = &api->event_clients, .only_new = true});
+    event_stream_begin(req, &(event_wish){.topic = t,
+                                          .limit = &api->event_clients,
+                                          .only_new = true,
+                                          .until_ns = may_listen_until(req)});
     feed_wake(f);
 }
 

@@ -392,6 +392,27 @@ static void a_default_holds_for_queries_that_say_nothing(void **state)
     close(fd);
 }
 
+static void a_stream_of_events_ends_with_the_jwt_that_it_was_begun_with(void **state)
+{
+    serve_ready((const char *const[]){"--auth", "jwt", "--client-token", CLIENT, "--jwt-secret",
+                                      MINT_SECRET, "--events", "news", NULL});
+    char payload[64], request[512];
+    snprintf(payload, sizeof payload, "{\"exp\":%ld,\"role\":\"any\"}",
+             (long)time(NULL) - 25); /* of 30 */
+    char *jwt = mint_hs256("{\"alg\":\"HS256\"}", payload, MINT_SECRET, 33);
+    snprintf(request, sizeof request,
+             "GET /events/news HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", jwt);
+    int fd = raw_dial(weir_port(weir));
+    assert_true(raw_say(fd, request));
+    char *heard = raw_hear(fd, "event: end\ndata: {\"reason\":\"token_expired\"}\n\n\r\n0\r\n", 1);
+    assert_int_equal(raw_count(heard, "HTTP/1.1 200 OK"), 1);
+    assert_int_equal(raw_count(heard, "event: listening"), 1);
+    assert_int_equal(raw_count(heard, "\"token_expired\""), 1);
+    free(heard);
+    free(jwt);
+    close(fd);
+}
+
 #define test(name)    cmocka_unit_test_setup_teardown(name, serve_secret, stop)
 #define stopped(name) cmocka_unit_test_setup_teardown(name, serve_secret, stop_stopped)
 
@@ -414,6 +435,8 @@ int main(void)
         test(tokens_and_keys_change_with_a_reload),
         test(a_reload_that_cannot_be_leaves_all_as_it_was),
         cmocka_unit_test_teardown(a_default_holds_for_queries_that_say_nothing, stop),
+        cmocka_unit_test_teardown(a_stream_of_events_ends_with_the_jwt_that_it_was_begun_with,
+                                  stop),
         stopped(no_token_comes_into_the_log_or_an_answer),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
