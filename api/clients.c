@@ -68,9 +68,9 @@ void client_enter(client *c, client_phase phase)
     }
 }
 
-/* ---- What has gone over a connection; where the system does not say, nothing is held against it
- * ---- */
+/* ---- What has gone over a connection ---- */
 
+/* Where the system does not say, nothing is held against a client. */
 static uint64_t bytes_received(const client *c)
 {
     uint64_t received, taken;
@@ -157,7 +157,7 @@ static bool cut(client *c, client_cut why)
 
 /* ---- Looking at them ---- */
 
-/* Whether this much has moved since the last time it was asked, `limit_ns` ago at least. */
+/* Whether enough has moved since this was last asked: from now on it counts anew. */
 static bool moves(client *c, uint64_t bytes, uint64_t now_ns)
 {
     bool enough = bytes - c->progress >= PROGRESS_LEAST;

@@ -70,6 +70,27 @@ static void nothing_given_means_the_defaults(void **state)
     assert_true(config_lanes(&c) >= 1);
 }
 
+static void guards_can_be_switched_off(void **state)
+{
+    (void)state;
+    config c;
+    assert_int_equal(READ(&c), CONFIG_OK);
+    assert_int_equal(c.rows_max, 10000);
+    assert_int_equal(c.answer_max, 16 * 1024 * 1024);
+    assert_int_equal(c.clients_per_address, UINT32_MAX);
+    assert_null(c.cors_origin);
+    assert_null(c.rate_limit);
+    assert_int_equal(
+        READ(&c, "--rows-max", "off", "--answer-max", "off", "--clients-per-address", "7"),
+        CONFIG_OK);
+    assert_int_equal(c.rows_max, UINT32_MAX);
+    assert_true(c.answer_max == SIZE_MAX);
+    assert_int_equal(c.clients_per_address, 7);
+    assert_int_equal(READ(&c, "--rows-max", "auto"), CONFIG_BAD);
+    assert_string_equal(why, "--rows-max: \"auto\" is not off or a whole number from 1 to "
+                             "4294967294");
+}
+
 static void a_flag_outranks_its_variable_and_that_the_default(void **state)
 {
     (void)state;
@@ -396,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nothing_given_means_the_defaults, forget_variables),
+        cmocka_unit_test_setup(guards_can_be_switched_off, forget_variables),
         cmocka_unit_test_setup(a_flag_outranks_its_variable_and_that_the_default, forget_variables),
         cmocka_unit_test_setup(a_value_stands_behind_the_flag_or_after_an_equals_sign,
                                forget_variables),
