@@ -31,9 +31,9 @@ setarch "$(uname -m)" -R true 2>/dev/null && steady=(setarch "$(uname -m)" -R)
 # Adds up what the programs say, as passed, failed, skipped: cmocka's `[  PASSED  ] 3 test(s).`, or
 # since 1.1.7 `[  FAILED  ] tests: 3 test(s), …`, and a simulator's `3 passed, 1 failed`.
 sum() {
-    awk 'match($0, /^\[  [A-Z]+ +\] (tests: )?[0-9]+ test\(s\)/) {
+    awk 'match($0, /^\[  [A-Z]+ +\] ([a-z_]+: )?[0-9]+ test\(s\)/) {
              split(substr($0, 1, RLENGTH), word, /[] []+/)
-             n[word[2]] += word[3] == "tests:" ? word[4] : word[3]
+             n[word[2]] += word[3] ~ /:$/ ? word[4] : word[3]
          }
          /^[0-9]+ passed, [0-9]+ failed$/ { n["PASSED"] += $1; n["FAILED"] += $3 }
          END { print n["PASSED"] + 0, n["FAILED"] + 0, n["SKIPPED"] + 0 }' "$1"
