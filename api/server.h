@@ -105,7 +105,7 @@ struct weir_api {
     api_lane **lanes;
     metrics_shard **shards; /* of all lanes, in order */
     uint32_t lane_count;
-    _Atomic bool leaving;  /* before it drains, and from then on */
+    _Atomic bool leaving; /* before it drains, and from then on */
     _Atomic bool draining;
 
     /* Whoever waits for the last request, or for the lanes to close. */
