@@ -162,12 +162,15 @@ static void leases_are_told_of_only_when_asked_for(void **state)
     heard_event e;
     assert_true(events_next(all, SOON, &e));
     assert_string_equal(e.name, "listening"); /* those before were not kept */
+    double kept = metric("weir_events_published_total{stream=\"/pool/events\"}");
     for (int i = 0; i < 20; i++) {
         r = get("/q/one");
         http_reply_free(&r);
         find(all, "lease.granted", "default");
         find(all, "lease.released", "default");
     }
+    /* Nor do they wash the others away. */
+    assert_true(metric("weir_events_published_total{stream=\"/pool/events\"}") < kept + 20);
     while (events_next(usual, 0.2, &e)) {
         json_t *event = json_loads(e.data, 0, NULL);
         assert_false(is(event, "event", "lease.granted"));
