@@ -28,6 +28,9 @@ typedef struct weir_operation {
     operation_kind kind;
     const weir_statement *statement; /* readable until operation_finish or cancel */
     const weir_params *params;       /* may be NULL */
+    /* From its start, until the pool cancels it; WEIR_NEVER: it does not, or it is a stream, which
+     * takes as long as its reader. */
+    uint64_t budget_ns;
     /* What it runs under, readable as long; not for OPERATION_DESCRIBE. */
     const weir_setting *settings;
     uint32_t setting_count;

@@ -53,13 +53,14 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
     if (lease->severed)
         return tell_loss(lease->connection);
     lease->operation = (weir_operation){
-        kind,
-        statement,
-        params,
-        lease->settings,
-        lease->setting_count,
-        lease->settings_serial,
-        lease->answer_max,
+        .kind = kind,
+        .statement = statement,
+        .params = params,
+        .budget_ns = WEIR_NEVER,
+        .settings = lease->settings,
+        .setting_count = lease->setting_count,
+        .settings_serial = lease->settings_serial,
+        .answer_max = lease->answer_max,
     };
     lease->status = 0;
     lease->result = NULL;
@@ -226,6 +227,14 @@ void operation_answered(weir_connection *c)
         lease->timings->answered_ns = weir_now();
 }
 
+static void start_clock(weir_lease *lease, uint64_t deadline_ns)
+{
+    lease->started_ns = weir_now();
+    if (deadline_ns != WEIR_NEVER)
+        lease->operation.budget_ns =
+            deadline_ns > lease->started_ns ? deadline_ns - lease->started_ns : 0;
+}
+
 /* ---- The task form ---- */
 
 typedef struct answering {
@@ -253,7 +262,7 @@ static int run(weir_lease *lease, operation_kind kind, const weir_statement *sta
         return r;
     answering a = {.wait = {.abandon = abandon}, .lease = lease};
     lease->wait = &a.wait;
-    lease->started_ns = weir_now();
+    start_clock(lease, weir_deadline());
     r = task_wait(&a.wait, WEIR_NEVER, begin);
     lease->wait = NULL;
     if (r == 0)
@@ -345,7 +354,7 @@ int weir_query_cb(weir_lease *lease, const weir_statement *statement, const weir
     lease->done = done;
     lease->arg = arg;
     lease->until_ns = deadline_ns;
-    lease->started_ns = weir_now();
+    start_clock(lease, deadline_ns);
     lease->job.run = start_job;
     weir_lane_push(lease->lane, &lease->job);
     return 0;

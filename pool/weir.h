@@ -503,6 +503,12 @@ typedef struct weir_pool_options {
                                primary. Behind is the age of the last transaction replayed, by the
                                standby's clock; one that has replayed all it has received is not,
                                even if its primary is out of reach. 0 or WEIR_NEVER: not asked */
+    bool no_server_timeout; /* do not tell the server until when a query may run. Otherwise a query
+                               with a deadline, but not a stream, runs under a statement_timeout a
+                               little beyond it, so that it ends even where this program has come
+                               to its end before. Never a longer one than the session has by
+                               itself, and mostly nothing is sent for it. To be set where a pooler
+                               stands in between that shares its sessions among clients */
     weir_hooks hooks;
 
     /* Called on the lane where it happens, on the loop's stack or a task's; must not block nor call

@@ -56,6 +56,7 @@ typedef struct server_options {
     char *clean;         /* ROLLBACK, all that undoes what a lease has changed, and on_connect */
     char *clean_all;     /* the same, and no prepared statement stays */
     uint64_t max_lag_ns; /* WEIR_NEVER: not asked */
+    bool limits;         /* the server is told how long a query may run */
 
     pthread_mutex_t lock; /* guards all below */
     silent_address silent[SILENT_MAX];
@@ -127,6 +128,8 @@ typedef enum step {
     STEP_CLOSE,          /* of the oldest doomed statement */
     STEP_MODE,           /* read-only or read-write by default from now on */
     STEP_GUARD,          /* read-only for this transaction, should STEP_MODE have failed */
+    STEP_LIMIT,          /* statement_timeout, from now on */
+    STEP_LIMIT_LOCAL,    /* the same for the open transaction */
     STEP_PREPARE_SETTER, /* the statement of STEP_SETTINGS */
     STEP_SETTINGS,       /* the operation's, for this transaction */
     STEP_PREPARE,        /* of flight.making */
@@ -143,6 +146,7 @@ typedef struct flight {
     bool pipelined;
     bool plan_changed;        /* `used` does not return any more what it did when it was prepared */
     bool answered;            /* something has come back */
+    bool suspect;             /* what is executed may change settings of the session */
     bool mode_wanted;         /* by STEP_MODE */
     uint32_t setting_count;   /* by STEP_SETTINGS */
     uint32_t settings_serial; /* and whose they are */
@@ -157,6 +161,18 @@ typedef struct flight {
 } flight;
 
 typedef enum session_mode { MODE_UNKNOWN, MODE_READ_WRITE, MODE_READ_ONLY } session_mode;
+
+/* The server's own limit on a query, in ms; 0: none. */
+typedef struct limit {
+    uint32_t own_ms;     /* of the session without us */
+    uint32_t session_ms; /* in force outside the caller's transactions */
+    uint32_t now_ms;     /* in force */
+    uint32_t wanted_ms;  /* for the operation */
+    bool asked;          /* own_ms is known */
+    bool unsure;         /* a statement of the caller's may have changed it */
+    bool overruled;      /* or has: it is left alone until the session is reset */
+    bool refused;        /* the server takes none */
+} limit;
 
 typedef struct canceller canceller;
 typedef struct resolution resolution;
@@ -176,8 +192,9 @@ typedef struct session {
     statements statements;
     weir_operation *operation; /* while ACTIVITY_OPERATION */
     session_mode mode;         /* for servers that do not report it */
-    weir_retire_reason fate;   /* not WEIR_RETIRE_NOT: lost, or as good as */
-    uint64_t stray_until_ns;   /* a cancel given up on may still strike, until then */
+    limit limit;
+    weir_retire_reason fate; /* not WEIR_RETIRE_NOT: lost, or as good as */
+    uint64_t stray_until_ns; /* a cancel given up on may still strike, until then */
     bool reads_only; /* from the start, by the server's or the user's own setting: it stays so */
     bool retried;    /* the operation, with its statement prepared anew */
     bool streamed;   /* a batch of the operation's rows has been given */
@@ -288,6 +305,20 @@ void session_lost(session *s);
 void operation_begin(session *s, weir_operation *operation);
 void operation_answer(session *s);
 void operation_lost(session *s);
+
+/* ---- The server's own limit (postgres_limit.c) ---- */
+
+/* The one in force is not for the operation: another has to go ahead of it. */
+bool limit_is_due(session *s);
+/* Sends it: outside a transaction of the caller's in one of its own, so that it stays. */
+bool limit_send(session *s);
+void limit_answer(session *s, step what, const PGresult *result);
+/* By the operation's statement. */
+void limit_may_have_changed(session *s);
+/* A transaction of the caller's has ended, or a part of it. */
+void limit_transaction_over(session *s);
+/* The session is as it was when it came up. */
+void limit_cleaned(session *s);
 
 /* ---- Settings (postgres_settings.c) ---- */
 

@@ -14,7 +14,7 @@ void flight_begin(session *s, bool pipelined)
     assert(!f->result && !f->making && !f->batch);
     f->count = f->at = 0;
     f->pipelined = pipelined;
-    f->answered = f->plan_changed = false;
+    f->answered = f->plan_changed = f->suspect = false;
     f->used = NULL;
     f->lag_ns = 0;
     f->came = 0;
@@ -106,10 +106,12 @@ static void answer_execute(session *s, PGresult *result)
     flight *f = &s->flight;
     switch (PQresultStatus(result)) {
     case PGRES_COMMAND_OK:
-        if (tag_ends_transaction(PQcmdStatus(result)))
+        if (tag_ends_transaction(PQcmdStatus(result))) {
             s->settings_held = 0; /* another may have begun in its stead */
+            limit_transaction_over(s);
+        }
         if (tag_changes_session(PQcmdStatus(result))) {
-            s->dirty = true;
+            s->dirty = f->suspect = true;
             s->mode = MODE_UNKNOWN;
             s->statements_stale |= tag_changes_statements(PQcmdStatus(result));
         }
@@ -126,6 +128,8 @@ static void answer_execute(session *s, PGresult *result)
         f->result = result;
     else
         PQclear(result);
+    if (f->suspect)
+        limit_may_have_changed(s);
 }
 
 static void answer_simple(session *s, const PGresult *result)
@@ -149,13 +153,15 @@ static void answer(session *s, step what, PGresult *result)
         if (!bad)
             s->mode = f->mode_wanted ? MODE_READ_ONLY : MODE_READ_WRITE;
         break;
+    case STEP_LIMIT:
+    case STEP_LIMIT_LOCAL: limit_answer(s, what, result); break;
     case STEP_PREPARE_SETTER:
     case STEP_SETTINGS: settings_answer(s, what, result); break;
     case STEP_PREPARE: answer_prepare(s, result); break;
     default: break;
     }
     /* A statement left unclosed, or a mode not set, shows soon enough by itself. */
-    if (bad && what != STEP_CLOSE && what != STEP_MODE)
+    if (bad && what != STEP_CLOSE && what != STEP_MODE && what != STEP_LIMIT)
         note_error(f, what, result);
     if ((what == STEP_EXECUTE || what == STEP_DESCRIBE) && !bad &&
         PQresultStatus(result) != PGRES_PIPELINE_ABORTED)

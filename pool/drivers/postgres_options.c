@@ -173,6 +173,7 @@ static int read_the_rest(server_options *o, const weir_pool_options *from)
     while (o->random == 0)
         if (uv_random(NULL, NULL, &o->random, sizeof o->random, 0, NULL) != 0)
             o->random = weir_now();
+    o->limits = !from->no_server_timeout;
     o->max_lag_ns = from->max_lag_ns ? from->max_lag_ns : WEIR_NEVER;
     return read_on_connect(o, from->on_connect);
 }

@@ -20,7 +20,7 @@ typedef struct plan {
     prepared *known;
     bool mode;  /* has to change */
     bool close; /* doomed statements are waiting */
-    bool settings;
+    bool limit, settings;
 } plan;
 
 static plan make_plan(session *s)
@@ -38,6 +38,7 @@ static plan make_plan(session *s)
         p.mode = o->kind != OPERATION_DESCRIBE && session_current_mode(s) != wanted;
         p.close = statements_doomed(&s->statements, NULL);
     }
+    p.limit = limit_is_due(s);
     p.settings = settings_are_due(s);
     return p;
 }
@@ -79,6 +80,12 @@ static bool send_closes(session *s)
     return send_sync(s, false);
 }
 
+static bool send_limit(session *s)
+{
+    bool stays = PQtransactionStatus(s->pg) == PQTRANS_IDLE;
+    return limit_send(s) && (!stays || send_sync(s, false));
+}
+
 /* The mode is set in a transaction of its own, so that it stays whatever becomes of the query. Were
  * that to fail, the query must still not write: hence the guard. */
 static bool send_mode(session *s, bool read_only)
@@ -110,7 +117,8 @@ static bool send_execute(session *s, const prepared *p)
 {
     const weir_params *params = s->operation->params;
     flight_expect(s, STEP_EXECUTE);
-    s->dirty |= prepared_changes_session(p);
+    s->flight.suspect = prepared_changes_session(p);
+    s->dirty |= s->flight.suspect;
     return PQsendQueryPrepared(s->pg, prepared_name(p), params ? (int)params->count : 0,
                                params ? params->values : NULL, NULL, NULL, 0);
 }
@@ -119,7 +127,7 @@ static bool send_adhoc(session *s, const char *sql)
 {
     const weir_params *params = s->operation->params;
     flight_expect(s, STEP_EXECUTE);
-    s->dirty = true;
+    s->dirty = s->flight.suspect = true;
     return PQsendQueryParams(s->pg, sql, params ? (int)params->count : 0, NULL,
                              params ? params->values : NULL, NULL, NULL, 0);
 }
@@ -153,11 +161,13 @@ static bool send_flight(session *s, const plan *p)
 {
     const weir_statement *statement = s->operation->statement;
     bool prepares = !p->known && (!statement->adhoc || s->operation->kind == OPERATION_DESCRIBE);
-    bool pipelined = p->mode || p->close || p->settings || prepares;
+    bool pipelined = p->mode || p->close || p->limit || p->settings || prepares;
     flight_begin(s, pipelined);
     if (pipelined && !PQenterPipelineMode(s->pg))
         return false;
     if (p->close && !send_closes(s))
+        return false;
+    if (p->limit && !send_limit(s))
         return false;
     if (p->mode && !send_mode(s, statement->read_only))
         return false;

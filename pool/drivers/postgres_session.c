@@ -152,8 +152,10 @@ static void cleaned(session *s)
         connection_down(s->c, WEIR_RETIRE_DIRTY);
         return;
     }
-    if (s->dirty)
+    if (s->dirty) {
         s->mode = MODE_UNKNOWN;
+        limit_cleaned(s);
+    }
     if (s->dirty && (s->statements_stale || s->greeting_prepares)) {
         statements_clear(&s->statements);
         s->setters = 0;
