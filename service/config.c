@@ -43,6 +43,7 @@ typedef struct flag {
 
 static const char *const auth_choices[] = {"none", "token", "jwt", NULL}; /* as query_auth */
 static const char *const format_choices[] = {"auto", "json", "text", NULL};
+static const char *const onoff_choices[] = {"off", "on", NULL};
 static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 
@@ -82,6 +83,9 @@ static const flag flags[] = {
      "how long a request waits for a connection", 0, 0, NULL},
     {"query-timeout", KIND_DURATION, FIELD(query_timeout_ns), "TIME", "5s",
      "how long a query may run, where its file says nothing", 0, 0, NULL},
+    {"server-timeout", KIND_CHOICE, FIELD(server_timeout), "on|off", "on",
+     "the server too is told how long a query may run; off behind a pooler that shares sessions", 0,
+     0, onoff_choices},
     {"batch-max", KIND_COUNT, FIELD(batch_max), "N", "100",
      "queries that one request to /batch, /tx or /sql may ask for", 1, 10000, NULL},
     {"batch-concurrency", KIND_COUNT, FIELD(batch_concurrency), "N", "4",

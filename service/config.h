@@ -33,6 +33,7 @@ typedef struct config {
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
     bool leak_reclaim;
+    uint32_t server_timeout; /* 0: off */
     uint64_t keepalive_ns, leak_after_ns, shed_target_ns, shed_interval_ns, replica_lag_ns;
     uint64_t acquire_timeout_ns, query_timeout_ns, connect_timeout_ns;
     uint64_t idle_timeout_ns, max_lifetime_ns, drain_delay_ns, drain_timeout_ns;

@@ -344,6 +344,7 @@ weir_pool_options serve_pool_options(const config *c, uint32_t index, void *pool
         .shed_target_ns = c->shed_target_ns,
         .shed_interval_ns = c->shed_interval_ns,
         .on_connect = c->on_connect,
+        .no_server_timeout = !c->server_timeout,
         .random_hosts = c->host_order == HOSTS_RANDOM,
         .max_lag_ns = conninfo_wants_standby(conninfo) ? c->replica_lag_ns : 0,
         .on_event = events_log_pool,

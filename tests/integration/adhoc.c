@@ -185,7 +185,7 @@ static void a_connection_comes_back_clean(void **state)
 {
     static const char *const dirt[] = {
         "set search_path = nowhere",
-        "set statement_timeout = 1234",
+        "set lock_timeout = 1234",
         "create temp table item (a int)",
         "select pg_advisory_lock(7)",
         "listen news",
@@ -204,7 +204,7 @@ static void a_connection_comes_back_clean(void **state)
         assert_int_equal(json_integer_value(json_object_get(r.json, "count")), 2);
         http_reply_free(&r);
     }
-    http_reply r = sql("{\"sql\":\"select current_setting('statement_timeout') as t, "
+    http_reply r = sql("{\"sql\":\"select current_setting('lock_timeout') as t, "
                        "(select count(*) from pg_locks where locktype = 'advisory') as locks, "
                        "(select count(*) from pg_listening_channels()) as channels\"}");
     assert_string_equal(json_string_value(cell(&r, "t")), "0");

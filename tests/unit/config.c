@@ -61,6 +61,7 @@ static void nothing_given_means_the_defaults(void **state)
     assert_int_equal(c.log_level, WEIR_INFO);
     assert_false(c.expose_sql);
     assert_int_equal(c.keepalive_ns, WEIR_S(120));
+    assert_int_equal(c.server_timeout, true);
     assert_int_equal(c.leak_after_ns, WEIR_S(30));
     assert_false(c.leak_reclaim);
     assert_int_equal(c.shed_target_ns, WEIR_MS(200));
@@ -142,6 +143,7 @@ static void a_wrong_value_is_refused_by_name(void **state)
         {"--lanes", "0"},
         {"--lanes", "many"},
         {"--expose-sql=perhaps", NULL},
+        {"--server-timeout", "maybe"},
         {"--queue-max", "99999999999999999999"},
         {"--listen", ""},
     };
