@@ -30,22 +30,20 @@ static void assert_texts(const world *w, const char *const *texts)
 
 /* ---- How long it is ---- */
 
-static int ask_with_deadlines(world *w)
+static int ask_with_deadlines(world *w, weir_lease *lease)
 {
     static const uint64_t deadlines[] = {WEIR_NEVER, WEIR_MS(500), WEIR_S(5),  WEIR_MS(500),
                                          WEIR_S(20), WEIR_S(5),    WEIR_S(60), WEIR_MS(500),
                                          WEIR_NEVER, WEIR_S(5)};
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    for (int i = 0; r == 0 && i < 10; i++)
+    for (int i = 0; i < 10; i++)
         ask_within(w, lease, i, LIMIT, deadlines[i]);
-    return r;
+    return 0;
 }
 
 static void a_query_runs_under_a_limit_somewhat_beyond_its_deadline(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, ask_with_deadlines);
+    play_leased(&w, ask_with_deadlines);
     assert_texts(
         &w, (const char *[]){"0", "2s", "8s", "8s", "32s", "32s", "64s", "2s", "0", "8s", NULL});
 }
@@ -56,11 +54,11 @@ static void a_shorter_one_of_the_sessions_own_is_left_as_it_is(void **state)
     snprintf(conninfo, sizeof conninfo, "%s options='-c statement_timeout=3s'",
              postgres_conninfo(server));
     world w = {.options = {.max = 1, .conninfo = conninfo}};
-    play(&w, ask_with_deadlines);
+    play_leased(&w, ask_with_deadlines);
     assert_texts(
         &w, (const char *[]){"3s", "2s", "3s", "3s", "3s", "3s", "3s", "3s", "3s", "3s", NULL});
     world v = {.options = {.max = 1, .on_connect = "set statement_timeout = 1500"}};
-    play(&v, ask_with_deadlines);
+    play_leased(&v, ask_with_deadlines);
     for (int i = 0; i < 10; i++)
         assert_string_equal(v.text[i], "1500ms");
 }
@@ -68,7 +66,7 @@ static void a_shorter_one_of_the_sessions_own_is_left_as_it_is(void **state)
 static void a_pool_may_leave_it_to_itself(void **state)
 {
     world w = {.options = {.max = 1, .no_server_timeout = true}};
-    play(&w, ask_with_deadlines);
+    play_leased(&w, ask_with_deadlines);
     for (int i = 0; i < 10; i++)
         assert_string_equal(w.text[i], "0");
 }
@@ -80,22 +78,16 @@ static void a_pool_may_leave_it_to_itself(void **state)
     "select split_part(virtualtransaction, '/', 2) from pg_locks"                                  \
     " where pid = pg_backend_pid() and locktype = 'virtualxid'"
 
-static int ask_many_times(world *w)
+static int ask_anew(world *w, weir_lease *lease, int turn)
 {
-    for (int i = 0; i < 12; i++) {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        ask_within(w, lease, i, NUMBER, i % 2 ? WEIR_S(5) : WEIR_MS(700));
-    }
+    ask_within(w, lease, turn, NUMBER, turn % 2 ? WEIR_S(5) : WEIR_MS(700));
     return 0;
 }
 
 static void mostly_nothing_is_sent_for_it(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, ask_many_times);
+    play_turns(&w, 12, ask_anew);
     assert_all_well(&w, 0, 11);
     for (int i = 2; i < 12; i++)
         assert_int_equal(atoi(w.text[i]), atoi(w.text[i - 1]) + 1);
@@ -103,12 +95,8 @@ static void mostly_nothing_is_sent_for_it(void **state)
 
 /* ---- Transactions ---- */
 
-static int ask_in_transactions(world *w)
+static int ask_in_transactions(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     ask_within(w, lease, 0, "begin isolation level serializable", WEIR_MS(500));
     ask_within(w, lease, 1, LIMIT, WEIR_MS(500));
     ask_within(w, lease, 2, LIMIT, WEIR_S(60));
@@ -131,7 +119,7 @@ static int ask_in_transactions(world *w)
 static void in_a_transaction_it_only_grows_and_goes_with_it(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, ask_in_transactions);
+    play_leased(&w, ask_in_transactions);
     assert_texts(&w, (const char *[]){"", "2s", "64s", "64s", "", "0", "", "0", "", "8s", "", "2s",
                                       "", "0", "", NULL});
     assert_string_equal(w.error[20].sqlstate, "22012");
@@ -178,29 +166,18 @@ static void a_limit_of_the_callers_own_holds_until_the_lease_ends(void **state)
                  (const char *[]){"", "7s", "2s", "9s", "9s", "8s", "", "8s", "", "2s", "0", NULL});
 }
 
-static int open_stream(world *w)
+static int open_stream(world *w, weir_lease *lease)
 {
-    {
-        weir_scoped_lease weir_lease *lease = NULL;
-        int r = take(w, &lease);
-        if (r < 0)
-            return r;
-        adhoc(w, lease, 0, "select 1");
-    }
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     weir_statement statement = {.sql = LIMIT " from generate_series(1, 3)"};
     weir_scoped_result weir_result *rows = NULL;
     weir_scoped_timeout(limit, WEIR_S(5));
-    ask(w, lease, 1, LIMIT);
+    ask(w, lease, 0, LIMIT);
     weir_scoped_stream weir_stream *stream = NULL;
-    w->r[2] = weir_stream_open(lease, &statement, NULL, &stream);
-    if (w->r[2] == 0)
-        w->r[2] = weir_stream_next(stream, &rows);
+    w->r[1] = weir_stream_open(lease, &statement, NULL, &stream);
+    if (w->r[1] == 0)
+        w->r[1] = weir_stream_next(stream, &rows);
     if (rows)
-        snprintf(w->text[2], sizeof w->text[2], "%s", weir_result_value(rows, 0, 0));
+        snprintf(w->text[1], sizeof w->text[1], "%s", weir_result_value(rows, 0, 0));
     return 0;
 }
 
@@ -208,23 +185,20 @@ static int open_stream(world *w)
 static void a_stream_has_none(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, open_stream);
-    assert_texts(&w, (const char *[]){"1", "8s", "0", NULL});
+    play_leased(&w, open_stream);
+    assert_texts(&w, (const char *[]){"8s", "0", NULL});
 }
 
-static int sleep_in_vain(world *w)
+static int sleep_in_vain(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r == 0)
-        ask_within(w, lease, 0, "select pg_sleep(60)", WEIR_MS(200));
-    return r;
+    ask_within(w, lease, 0, "select pg_sleep(60)", WEIR_MS(200));
+    return 0;
 }
 
 static void the_pools_own_deadline_comes_first(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, sleep_in_vain);
+    play_leased(&w, sleep_in_vain);
     assert_int_equal(w.r[0], WEIR_ETIMEDOUT);
     assert_int_equal(w.events[WEIR_QUERY_CANCELLED], 1);
     assert_int_equal(w.events[WEIR_QUERY_FAILED], 0);

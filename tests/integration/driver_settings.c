@@ -89,12 +89,8 @@ static void each_sees_its_own_rows_and_the_next_none_of_it(void **state)
     assert_string_equal(w.text[10], "1"); /* the session has never had to be reset */
 }
 
-static int ask_in_all_ways(world *w)
+static int ask_in_all_ways(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     as(lease, alice);
     ask(w, lease, 0, WHO);
     read_only(w, lease, 1, WHO);
@@ -115,7 +111,7 @@ static int ask_in_all_ways(world *w)
 static void settings_hold_for_every_kind_of_query_until_others_are_given(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, ask_in_all_ways);
+    play_leased(&w, ask_in_all_ways);
     for (int i = 0; i < 6; i++)
         if (i != 3)
             assert_string_equal(w.text[i], AS_ALICE);
@@ -160,12 +156,8 @@ static void statements_closed_or_made_beside_us_do_no_harm(void **state)
 
 /* ---- Refusals ---- */
 
-static int be_refused(world *w)
+static int be_refused(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     for (int i = 0; i < 2; i++) { /* prepared in the same flight, and known */
         weir_lease_settings(lease, nobody, 1);
         ask(w, lease, i, "insert into notes values ('nobody', 'nothing')");
@@ -190,7 +182,7 @@ static void a_setting_that_is_refused_is_told_as_such_and_the_query_does_not_run
     static const char *const states[] = {"22023", "22023", "22023", "42704",
                                          "22021", "42703", "22012", "42501"};
     world w = {.options = {.max = 1}};
-    play(&w, be_refused);
+    play_leased(&w, be_refused);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(w.r[i], WEIR_EQUERY);
         assert_string_equal(w.error[i].sqlstate, states[i]);
@@ -202,12 +194,8 @@ static void a_setting_that_is_refused_is_told_as_such_and_the_query_does_not_run
     assert_string_equal(w.text[8], "0");
 }
 
-static int ask_the_impossible(world *w)
+static int ask_the_impossible(world *w, weir_lease *lease)
 {
-    weir_scoped_lease weir_lease *lease = NULL;
-    int r = take(w, &lease);
-    if (r < 0)
-        return r;
     as(lease, alice);
     ask(w, lease, 0, "vacuum");
     ask(w, lease, 1, "call commits()");
@@ -224,7 +212,7 @@ static int ask_the_impossible(world *w)
 static void what_would_outlive_the_settings_is_refused(void **state)
 {
     world w = {.options = {.max = 1}};
-    play(&w, ask_the_impossible);
+    play_leased(&w, ask_the_impossible);
     assert_string_equal(w.error[0].sqlstate, "25001");
     assert_non_null(strstr(w.error[0].hint, "settings"));
     for (int i = 1; i < 3; i++) {
