@@ -138,6 +138,7 @@ static weir_async bool bind_typed(part *p, weir_lease *lease)
     query *q = p->own;
     const shape_set *shapes = query_set_shapes(p->req->queries->set, q->pool_index);
     weir_scoped_result weir_result *described = NULL;
+    query_hurry(p->req);
     weir_scoped_timeout(limit, p->req->query_timeout_ns);
     int r = weir_describe(lease, &q->statement, &described);
 
@@ -178,7 +179,7 @@ static weir_async void run_sql(weir_request *req)
 {
     request_parts *all = req->parts;
     weir_scoped_lease weir_lease *lease = NULL;
-    weir_scoped_timeout(limit, req->lane->api->batch_timeout_ns);
+    weir_scoped_timeout(limit, parts_time_left(all));
     int r = weir_acquire(req->pool, &req->scope, &lease);
     bool good = true;
 

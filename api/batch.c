@@ -5,6 +5,7 @@
 #include "auth.h"
 #include "fields.h"
 #include "parts.h"
+#include "patience.h"
 #include "reply.h"
 
 /* ---- What is asked for ---- */
@@ -92,7 +93,8 @@ static void not_run(part *p)
     if (all->fail_fast && all->failed)
         weir_reply_error(p->req, PROBLEM_NOT_RUN, "Another query of the batch failed.");
     else if (weir_now() >= all->deadline_ns)
-        weir_reply_error(p->req, PROBLEM_QUERY_TIMEOUT, "The batch's time was over.");
+        weir_reply_error(p->req, PROBLEM_QUERY_TIMEOUT, "The batch's time was over%s.",
+                         patience_words(p->req, all->deadline_ns));
     else
         weir_reply_error(p->req, PROBLEM_DRAINING, "The service is stopping.");
 }

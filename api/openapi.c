@@ -124,6 +124,8 @@ static void add_parameters(builder *b, const operation *op, json_t *described)
             add_parameter(b, parameters, p, "query", json_string(p->name));
     }
     append(b, parameters, reference("parameters", "trace"));
+    append(b, parameters, reference("parameters", "prefer"));
+    append(b, parameters, reference("parameters", "timeout"));
     set(b, described, "parameters", parameters);
 }
 

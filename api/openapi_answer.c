@@ -77,8 +77,8 @@ void openapi_name_answer(char *name, size_t size, const query *q)
 
 void openapi_add_answer(builder *b, const query *q)
 {
-    static const char *const headers_of_answers[] = {"Cache-Control", "ETag", "Server-Timing",
-                                                     "X-Request-Id"};
+    static const char *const headers_of_answers[] = {"Cache-Control", "ETag", "Preference-Applied",
+                                                     "Server-Timing", "X-Request-Id"};
     static const char *const words[] = {[RETURNS_ROWS] = "The rows and how many they are",
                                         [RETURNS_ROW] = "The row",
                                         [RETURNS_COUNT] = "How many rows were affected"};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fields.h"
+#include "patience.h"
 #include "reply.h"
 
 /* ---- Reading ---- */
@@ -35,7 +36,7 @@ static bool read_body(weir_request *req, const char *what, json_item *body)
 
 bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *body)
 {
-    if (!route_queries(req) || !route_arguments(req, a))
+    if (!route_queries(req) || !patience_read(req) || !route_arguments(req, a))
         return false;
     req->trace = route_trace(a);
     req->parts = calloc(1, sizeof *req->parts);
@@ -43,7 +44,7 @@ bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *b
         return no_memory(req);
     req->parts->whole = req;
     req->parts->bytes_left = req->lane->api->guards.answer_max;
-    req->parts->deadline_ns = weir_after(req->lane->api->batch_timeout_ns);
+    req->parts->deadline_ns = patience_until(req, weir_after(req->lane->api->batch_timeout_ns));
     return read_body(req, what, body);
 }
 
@@ -64,6 +65,8 @@ static bool part_open(request_parts *parts, const char *where)
     p->req->bytes_left = &parts->bytes_left;
     p->req->connection = whole->connection; /* not used: that there is one means an answer is
                                                wanted */
+    p->req->deadline_ns = whole->deadline_ns;
+    p->req->hurry = whole->hurry;
     return true;
 }
 
@@ -129,6 +132,13 @@ void part_query(part *p, const query *q)
     req->statement = &q->statement;
     req->params = &req->bound.params;
     req->query_timeout_ns = query_limit_ns(api, q);
+    req->hurried = NULL;
+}
+
+uint64_t parts_time_left(const request_parts *parts)
+{
+    uint64_t now = weir_now();
+    return parts->deadline_ns > now ? parts->deadline_ns - now : 1;
 }
 
 void part_count(const part *p, uint64_t took_ns)

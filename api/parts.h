@@ -52,6 +52,9 @@ bool parts_no_arguments(weir_request *req, const arguments *a);
 /* Makes the part run a query, with its lease on the query's own pool. */
 void part_query(part *p, const query *q);
 
+/* Until the deadline of all, in ns; 1 once it has passed. */
+uint64_t parts_time_left(const request_parts *parts);
+
 /* Counts a part's query that took this long. */
 void part_count(const part *p, uint64_t took_ns);
 

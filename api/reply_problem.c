@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "patience.h"
 #include "reply.h"
 
 #define PROBLEM_JSON "application/problem+json"
@@ -150,10 +151,17 @@ bool reply_any_pool_named(weir_request *req, const char *name)
     return reply_pool_named(req, name);
 }
 
-/* A wait that ran to its limit is told as the limit, not as the moment at which that was seen. */
-static double patience_ms(const weir_request *req)
+static uint64_t wait_limit_ns(const weir_request *req)
 {
-    uint64_t waited = reply_waited_ns(req), limit = req->lane->api->acquire_timeout_ns;
+    return req->timings.asked_ns + req->lane->api->acquire_timeout_ns;
+}
+
+/* A wait that ran to its limit is told as the limit, not as the moment at which that was seen. */
+static double waited_ms(const weir_request *req)
+{
+    uint64_t waited = reply_waited_ns(req), asked_ns = req->timings.asked_ns;
+    uint64_t until_ns = patience_until(req, wait_limit_ns(req));
+    uint64_t limit = until_ns > asked_ns ? until_ns - asked_ns : 0;
     return (double)(waited < limit ? waited : limit) / 1e6;
 }
 
@@ -177,11 +185,12 @@ static void describe_refusal(const weir_request *req, int error, const weir_diag
                              const weir_error *last, char *text, size_t size)
 {
     bool exposed = req->lane->api->expose_sql && last->code;
+    const char *hurry = patience_words(req, wait_limit_ns(req));
 
     switch (error) {
     case WEIR_ETIMEDOUT:
-        snprintf(text, size, "No connection became free within %.0f ms: %s.", patience_ms(req),
-                 d->reason);
+        snprintf(text, size, "No connection became free within %.0f ms%s: %s.", waited_ms(req),
+                 hurry, d->reason);
         return;
     case WEIR_EQUEUEFULL:
         snprintf(text, size, "As many requests as may wait for a connection already do: %s.",
@@ -194,8 +203,8 @@ static void describe_refusal(const weir_request *req, int error, const weir_diag
         snprintf(text, size, "No connection was granted: the service is stopping.");
         return;
     case WEIR_ECONNECT:
-        snprintf(text, size, "No connection to the database could be made within %.0f ms%s%s",
-                 patience_ms(req), exposed ? ": " : ".", exposed ? last->message : "");
+        snprintf(text, size, "No connection to the database could be made within %.0f ms%s%s%s",
+                 waited_ms(req), hurry, exposed ? ": " : ".", exposed ? last->message : "");
         return;
     default: snprintf(text, size, "No connection was granted: %s.", weir_strerror(error));
     }
@@ -307,8 +316,8 @@ void reply_failure(weir_request *req, const weir_error *why, int error)
     case WEIR_ETOOLARGE: excess_cut_short(req); return;
     case WEIR_ETIMEDOUT:
         p.kind = PROBLEM_QUERY_TIMEOUT;
-        snprintf(detail, sizeof detail, "The query was cancelled after %.0f ms.",
-                 (double)req->query_timeout_ns / 1e6);
+        snprintf(detail, sizeof detail, "The query was cancelled after %.0f ms%s.",
+                 (double)req->query_timeout_ns / 1e6, req->hurried ? req->hurried : "");
         break;
     case WEIR_ELOST:
         p.kind = PROBLEM_LOST;

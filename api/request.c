@@ -430,6 +430,10 @@ static void add_headers(const weir_request *req, struct MHD_Response *response)
     header(response, "X-Request-Id", req->request_id);
     if (req->timings.asked_ns)
         header(response, "Server-Timing", server_timing(req, text));
+    if (req->wait_preferred) {
+        snprintf(text, sizeof text, "wait=%u", req->wait_preferred);
+        header(response, "Preference-Applied", text);
+    }
     if (*req->etag)
         header(response, MHD_HTTP_HEADER_ETAG, req->etag);
     if (req->varies || req->packed)

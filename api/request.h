@@ -70,8 +70,14 @@ struct weir_request {
     identity *identity;        /* who asks; NULL: no query has wanted that shown by a JWT */
     request_parts *parts;      /* the several queries it asks for; NULL: it is about one */
     uint64_t query_timeout_ns; /* how long the query may run, or what an operator asked for */
+    const char *hurried;       /* who made that so short, as patience_words; NULL: nobody */
     answer_form form;          /* in which rows are wanted */
     size_t *bytes_left;        /* of what it and others may find together; NULL: it is alone */
+
+    /* By when the answer is wanted: see patience.h. */
+    uint64_t deadline_ns;    /* 0: whenever it comes */
+    const char *hurry;       /* which header says so, in brackets */
+    uint32_t wait_preferred; /* seconds; 0: Prefer does not say */
 
     /* The answer. */
     int status;
@@ -175,8 +181,9 @@ bool control_let_in(weir_request *req);
 weir_async void serve_query(weir_request *req);
 /* How long a query may run by its file, or else by the service. */
 uint64_t query_limit_ns(const weir_api *api, const query *q);
-/* Its statement on a lease, for up to req->query_timeout_ns, or what the task has left: as
- * weir_query. */
+/* Makes req->query_timeout_ns what the request or its task has left, where that is less. */
+void query_hurry(weir_request *req);
+/* Its statement on a lease, for up to req->query_timeout_ns, after query_hurry: as weir_query. */
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows);
 /* All of it, and why there are no rows: 0, or the WEIR_E… code of what has been answered. */
 weir_async int query_answer(weir_request *req);

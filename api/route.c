@@ -4,6 +4,7 @@
 
 #include "auth.h"
 #include "pack.h"
+#include "patience.h"
 #include "percent.h"
 #include "reply.h"
 #include "sharing.h"
@@ -173,7 +174,7 @@ static void start_query(weir_request *req)
     req->params = &req->bound.params;
     req->query_timeout_ns = query_limit_ns(api, req->query);
     req->scope = (weir_scope){
-        .deadline_ns = weir_after(api->acquire_timeout_ns),
+        .deadline_ns = patience_until(req, weir_after(api->acquire_timeout_ns)),
         .label = req->route,
         .trace_id = req->request_id,
         .timings = &req->timings,
@@ -200,7 +201,7 @@ static void bind_and_start(weir_request *req, const route_match *match)
     bind_fault fault = {0};
     int r;
 
-    if (!route_arguments(req, &a))
+    if (!patience_read(req) || !route_arguments(req, &a))
         return;
     req->trace = route_trace(&a);
     r = bind_request(req->query, match, a.pairs, a.count, req->body, req->body_length, &req->bound,

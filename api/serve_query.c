@@ -1,5 +1,6 @@
 /* serve_query.c: a request that a query answers. */
 #include "auth.h"
+#include "patience.h"
 #include "reply.h"
 
 uint64_t query_limit_ns(const weir_api *api, const query *q)
@@ -7,12 +8,22 @@ uint64_t query_limit_ns(const weir_api *api, const query *q)
     return q->timeout_ns ? q->timeout_ns : api->query_timeout_ns;
 }
 
+void query_hurry(weir_request *req)
+{
+    uint64_t until = patience_until(req, weir_deadline());
+    if (until == WEIR_NEVER)
+        return;
+    uint64_t now = weir_now(), left = until > now ? until - now : 1;
+    if (left >= req->query_timeout_ns)
+        return;
+    req->query_timeout_ns = left; /* which is what a late answer tells */
+    req->hurried = patience_words(req, until);
+}
+
 /* The query's time begins when its lease is there: waiting for that has a deadline of its own. */
 weir_async int query_run(weir_request *req, weir_lease *lease, weir_result **rows)
 {
-    uint64_t until = weir_deadline(), now = until == WEIR_NEVER ? 0 : weir_now();
-    if (until - now < req->query_timeout_ns && until > now)
-        req->query_timeout_ns = until - now; /* which is what a late answer tells */
+    query_hurry(req);
     weir_scoped_timeout(limit, req->query_timeout_ns);
     weir_lease_limit(lease, excess_limit(req));
     int r = auth_settle(lease, req->identity);

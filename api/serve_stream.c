@@ -10,6 +10,7 @@
 /* Up to its first rows a stream is a query like any other, and fails like one. */
 static weir_async int open_stream(weir_request *req, weir_lease *lease, weir_stream **stream)
 {
+    query_hurry(req);
     weir_scoped_timeout(limit, req->query_timeout_ns);
     int r = auth_settle(lease, req->identity);
     return r < 0 ? r : weir_stream_open(lease, req->statement, req->params, stream);

@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "../pool/task.h"
+#include "patience.h"
 #include "reply.h"
 
 struct shared_run {
@@ -272,8 +273,13 @@ weir_async void serve_shared(weir_request *req)
     }
     req->run = run;
     run->refs++;
+    weir_cleanup(weir_scope_leave) weir_scope patience = {.deadline_ns = req->deadline_ns};
+    weir_scope_enter(&patience);
     int r = await_run(run);
     take_timings(req, since_ns);
+    if (r == 0)
+        req->deadline_ns = 0; /* whatever the answer is, it is not for want of patience */
+    req->hurried = patience_words(req, WEIR_NEVER);
     req->query_timeout_ns = r < 0 ? req->timings.query_ns : run->asker->query_timeout_ns;
     int error = r < 0 ? r : run->error;
     if (error == 0 && excess_refused(req, req->query, run->rows))

@@ -8,6 +8,7 @@
 #include "bind_text.h"
 #include "fields.h"
 #include "parts.h"
+#include "patience.h"
 #include "reply.h"
 
 /* The pause before a transaction is tried again is random, up to this, which doubles. */
@@ -264,6 +265,7 @@ static outcome step_failed(part *p, const weir_lease *lease, int error)
     req->query = p->req->query;
     req->statement = p->req->statement;
     req->query_timeout_ns = p->req->query_timeout_ns;
+    req->hurried = p->req->hurried;
     if (error == WEIR_ELOST || error == WEIR_ERECLAIMED)
         end = answer_lost(req, error);
     else if (error == WEIR_EQUERY)
@@ -301,10 +303,10 @@ static outcome end_failed(weir_request *req, const weir_lease *lease, const weir
     else if (s != &commit && (error == WEIR_ELOST || error == WEIR_ERECLAIMED))
         end = answer_lost(req, error);
     else if (error == WEIR_ETIMEDOUT)
-        weir_reply_error(req, PROBLEM_QUERY_TIMEOUT,
-                         s == &commit ? "The transaction's time was over while it was committed: "
-                                        "whether it was is not known."
-                                      : "The transaction's time was over before it began.");
+        weir_reply_error(req, PROBLEM_QUERY_TIMEOUT, "The transaction's time was over%s %s",
+                         patience_words(req, req->parts->deadline_ns),
+                         s == &commit ? "while it was committed: whether it was is not known."
+                                      : "before it began.");
     else
         weir_reply_failed(req, lease, error);
     tell_step(req, NULL, step);
@@ -392,8 +394,8 @@ static weir_async outcome attempt(weir_request *req)
 
 static weir_async void run_transaction(weir_request *req)
 {
-    uint64_t now = weir_now(), deadline_ns = req->parts->deadline_ns, pause_ns = PAUSE_FIRST;
-    weir_scoped_timeout(limit, deadline_ns > now ? deadline_ns - now : 1);
+    uint64_t deadline_ns = req->parts->deadline_ns, pause_ns = PAUSE_FIRST;
+    weir_scoped_timeout(limit, parts_time_left(req->parts));
     outcome end;
 
     while ((end = attempt(req)) == AGAIN) {
