@@ -44,6 +44,12 @@ typedef struct reading {
     const char *wrong; /* the header that cannot be read; NULL: none so far */
 } reading;
 
+/* Most headers are told apart by their first letter. */
+static bool is_named(const char *name, const char *wanted)
+{
+    return (*name | 0x20) == (*wanted | 0x20) && strcasecmp(name, wanted) == 0;
+}
+
 static enum MHD_Result look_at(void *arg, enum MHD_ValueKind kind, const char *name,
                                const char *value)
 {
@@ -51,9 +57,9 @@ static enum MHD_Result look_at(void *arg, enum MHD_ValueKind kind, const char *n
     (void)kind;
     if (!value)
         value = "";
-    if (strcasecmp(name, "Prefer") == 0 && !read_prefer(r->req, value))
+    if (is_named(name, "Prefer") && !read_prefer(r->req, value))
         r->wrong = "Prefer";
-    else if (strcasecmp(name, "X-Request-Timeout") == 0 && !read_timeout(r->req, value))
+    else if (is_named(name, "X-Request-Timeout") && !read_timeout(r->req, value))
         r->wrong = "X-Request-Timeout";
     return r->wrong ? MHD_NO : MHD_YES;
 }
