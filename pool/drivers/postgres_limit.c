@@ -118,10 +118,12 @@ void limit_answer(session *s, step what, const PGresult *result)
         l->refused = !state || strcmp(state, "57014") != 0; /* but for a stray cancel */
         return;
     }
+    /* As the first of a flight it may still come in libpq's mode for a stream before: its row by
+     * itself, then its end. */
+    if (PQntuples(result) == 1)
+        take_first(l, result);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
         return;
-    if (status == PGRES_TUPLES_OK)
-        take_first(l, result);
     l->now_ms = l->wanted_ms;
     if (what == STEP_LIMIT) {
         l->session_ms = l->now_ms;

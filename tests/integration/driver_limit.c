@@ -166,18 +166,30 @@ static void a_limit_of_the_callers_own_holds_until_the_lease_ends(void **state)
                  (const char *[]){"", "7s", "2s", "9s", "9s", "8s", "", "8s", "", "2s", "0", NULL});
 }
 
-static int open_stream(world *w, weir_lease *lease)
+/* The first of two rows; the stream is closed at its end. */
+static void stream_limit(world *w, weir_lease *lease, int at)
 {
-    weir_statement statement = {.sql = LIMIT " from generate_series(1, 3)"};
-    weir_scoped_result weir_result *rows = NULL;
+    weir_statement statement = {.sql = LIMIT " from generate_series(1, 2)"};
     weir_scoped_timeout(limit, WEIR_S(5));
-    ask(w, lease, 0, LIMIT);
     weir_scoped_stream weir_stream *stream = NULL;
-    w->r[1] = weir_stream_open(lease, &statement, NULL, &stream);
-    if (w->r[1] == 0)
-        w->r[1] = weir_stream_next(stream, &rows);
-    if (rows)
-        snprintf(w->text[1], sizeof w->text[1], "%s", weir_result_value(rows, 0, 0));
+    w->r[at] = weir_stream_open(lease, &statement, NULL, &stream);
+    while (w->r[at] == 0) {
+        weir_scoped_result weir_result *rows = NULL;
+        w->r[at] = weir_stream_next(stream, &rows);
+        if (!rows)
+            break;
+        snprintf(w->text[at], sizeof w->text[at], "%s", weir_result_value(rows, 0, 0));
+    }
+}
+
+static int ask_among_streams(world *w, weir_lease *lease)
+{
+    stream_limit(w, lease, 0); /* prepared in its flight */
+    stream_limit(w, lease, 1); /* and by itself */
+    ask_within(w, lease, 2, LIMIT, WEIR_S(5));
+    stream_limit(w, lease, 3);
+    stream_limit(w, lease, 4);
+    ask_within(w, lease, 5, LIMIT, WEIR_MS(500));
     return 0;
 }
 
@@ -185,8 +197,11 @@ static int open_stream(world *w, weir_lease *lease)
 static void a_stream_has_none(void **state)
 {
     world w = {.options = {.max = 1}};
-    play_leased(&w, open_stream);
-    assert_texts(&w, (const char *[]){"8s", "0", NULL});
+    play_leased(&w, ask_among_streams);
+    assert_texts(&w, (const char *[]){"0", "0", "8s", "0", "0", "2s", NULL});
+    world v = {.options = {.max = 1, .on_connect = "set statement_timeout = '7s'"}};
+    play_leased(&v, ask_among_streams);
+    assert_texts(&v, (const char *[]){"7s", "7s", "7s", "7s", "7s", "7s", NULL});
 }
 
 static int sleep_in_vain(world *w, weir_lease *lease)

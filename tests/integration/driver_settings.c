@@ -313,6 +313,14 @@ static int stream_as_alice(world *w)
             w->number[3] = w->number[0];
     }
     ask_as(w, NULL, 4, WHO);
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    if (r < 0)
+        return r;
+    w->r[5] = read_rows(lease, "select 1", UINT32_MAX, w); /* not in a flight of several steps */
+    w->r[6] = read_rows(lease, "select 1", UINT32_MAX, w);
+    as(lease, bob);
+    ask(w, lease, 7, WHO);
     return 0;
 }
 
@@ -320,11 +328,12 @@ static void streams_run_under_them_and_one_cut_midway_leaves_none(void **state)
 {
     world w = {.options = {.max = 1}};
     play(&w, stream_as_alice);
-    assert_all_well(&w, 0, 4);
-    assert_int_equal(w.number[2], w.number[1]);
+    assert_all_well(&w, 0, 7);
+    assert_int_equal(w.number[2], w.number[1] - 2);
     assert_true(w.number[1] > 40000);
     assert_true(w.number[3] > 10); /* in batches */
     assert_string_equal(w.text[4], AS_SELF);
+    assert_string_equal(w.text[7], AS_BOB);
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
 }
 

@@ -14,6 +14,8 @@ static int start(void **state)
     query_file("brief", "-- @timeout 500ms\nselect :s::float8 as slept from pg_sleep(:s)\n");
     query_file("drip", "select g, repeat('x', 9000) as filling, pg_sleep(0.03) is null as no"
                        " from generate_series(1, 30) g\n");
+    query_file("kept",
+               "-- @cache 5s\n-- @timeout 30s\nselect :s::float8 as slept from pg_sleep(:s)\n");
     query_file("limit", "-- @timeout 500ms\nselect current_setting('statement_timeout') as is\n");
     return 0;
 }
@@ -195,6 +197,21 @@ static void it_holds_for_several_queries_together(void **state)
     assert_true(BECOMES(naps() == 0, 5));
 }
 
+/* Its patience is its own: who shares the query has the answer all the same. */
+static void it_is_not_that_of_others_who_asked_the_same(void **state)
+{
+    char path[32], header[64];
+    snprintf(path, sizeof path, "/q/kept?s=%.1f", slower());
+    snprintf(header, sizeof header, "X-Request-Timeout: %.0fms", 300 * slower());
+    ask_beside(0, path);
+    assert_true(BECOMES(naps() == 1, 5));
+    http_reply r = get_within(header, path);
+    assert_problem(&r, 504, "query_timed_out");
+    assert_cancelled(text(&r, "detail"), (int)(900 * slower()), BY_TIMEOUT);
+    http_reply_free(&r);
+    assert_int_equal(answered(0), 200);
+}
+
 static http_reply stream_within(const char *header, const char *path)
 {
     return http_send(client, "GET", path, NULL,
@@ -274,6 +291,7 @@ int main(void)
         usual(of_several_headers_the_shortest_time_counts),
         narrow(waiting_for_a_connection_is_part_of_it),
         operated(it_holds_for_several_queries_together),
+        operated(it_is_not_that_of_others_who_asked_the_same),
         usual(of_a_stream_it_is_the_time_until_its_first_row),
         operated(a_time_that_cannot_be_read_is_refused_by_its_header),
         usual(a_client_that_goes_before_a_streams_first_row_stops_it),
