@@ -125,6 +125,24 @@ static void in_a_transaction_it_only_grows_and_goes_with_it(void **state)
     assert_string_equal(w.error[20].sqlstate, "22012");
 }
 
+static int leave_open(world *w, weir_lease *lease, int turn)
+{
+    if (turn == 0) {
+        ask_within(w, lease, 0, "begin", WEIR_MS(500));
+        ask_within(w, lease, 1, LIMIT, WEIR_S(60));
+    } else {
+        ask_within(w, lease, 2, LIMIT, WEIR_S(20));
+    }
+    return 0;
+}
+
+static void so_it_does_where_the_pool_rolls_back(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play_turns(&w, 2, leave_open);
+    assert_texts(&w, (const char *[]){"", "64s", "32s", NULL});
+}
+
 /* ---- Others who set it ---- */
 
 static int overrule(world *w)
@@ -204,6 +222,21 @@ static void a_stream_has_none(void **state)
     assert_texts(&v, (const char *[]){"7s", "7s", "7s", "7s", "7s", "7s", NULL});
 }
 
+static int run_by_itself(world *w, weir_lease *lease, int turn)
+{
+    ask_within(w, lease, turn, turn % 2 ? "call commits()" : "vacuum",
+               turn < 2 ? WEIR_MS(5000) : WEIR_S(500));
+    return 0;
+}
+
+static void what_cannot_run_in_a_transaction_runs_behind_it(void **state)
+{
+    world w = {.options = {.max = 1}};
+    postgres_sql(server, "create procedure commits() language plpgsql as 'begin commit; end'");
+    play_turns(&w, 4, run_by_itself);
+    assert_all_well(&w, 0, 3);
+}
+
 static int sleep_in_vain(world *w, weir_lease *lease)
 {
     ask_within(w, lease, 0, "select pg_sleep(60)", WEIR_MS(200));
@@ -227,8 +260,10 @@ int main(void)
         cmocka_unit_test(a_pool_may_leave_it_to_itself),
         cmocka_unit_test(mostly_nothing_is_sent_for_it),
         cmocka_unit_test(in_a_transaction_it_only_grows_and_goes_with_it),
+        cmocka_unit_test(so_it_does_where_the_pool_rolls_back),
         cmocka_unit_test(a_limit_of_the_callers_own_holds_until_the_lease_ends),
         cmocka_unit_test(a_stream_has_none),
+        cmocka_unit_test(what_cannot_run_in_a_transaction_runs_behind_it),
         cmocka_unit_test(the_pools_own_deadline_comes_first),
     };
     return cmocka_run_group_tests_name("driver_limit", tests, start_server, stop_server);
