@@ -10,7 +10,8 @@
 #define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 /* What a page may read of an answer, beside what is open to any. */
-#define EXPOSED "ETag, Retry-After, Server-Timing, X-Request-Id, Allow, WWW-Authenticate"
+#define EXPOSED                                                                                    \
+    "ETag, Retry-After, Server-Timing, X-Request-Id, Preference-Applied, Allow, WWW-Authenticate"
 
 /* Of another origin no page operates the service, or looks at its figures. */
 static const cors *rules(const weir_request *req)
