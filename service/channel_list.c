@@ -88,6 +88,15 @@ bool channel_list_end(const channel_list *list, const pool_list *pools, char *wh
     return true;
 }
 
+bool channel_list_same(const channel_list *a, const channel_list *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->entries[i].name, b->entries[i].name) == 0 &&
+               strcmp(a->entries[i].pool, b->entries[i].pool) == 0;
+    return same;
+}
+
 uint32_t channel_list_of(const channel_list *list, const char *pool,
                          const char *names[CHANNEL_LIST_MAX])
 {

@@ -25,6 +25,9 @@ bool channel_list_add(channel_list *list, const char *text, char *why, size_t wh
 /* Whether each is of a pool that there is. False, and why. */
 bool channel_list_end(const channel_list *list, const pool_list *pools, char *why, size_t why_size);
 
+/* Whether two lists have the same channels, in the same order. */
+bool channel_list_same(const channel_list *a, const channel_list *b);
+
 /* The names of those of a pool; returns how many. */
 uint32_t channel_list_of(const channel_list *list, const char *pool,
                          const char *names[CHANNEL_LIST_MAX]);

@@ -1,5 +1,5 @@
 /* config.c: what the service was told, by flags and by the environment. */
-#include "config.h"
+#include "config_flags.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,61 +16,45 @@
 #include "log.h"
 #include "secret.h"
 
-typedef enum kind {
-    KIND_TEXT,
-    KIND_COUNT,    /* uint32_t, from `least` to `most` */
-    KIND_AUTO,     /* the same, or "auto" for 0 */
-    KIND_DURATION, /* uint64_t of ns, more than none */
-    KIND_LIFETIME, /* the same, or "off" for WEIR_NEVER */
-    KIND_SIZE,     /* size_t, from `least` to `most` */
-    KIND_LIMIT,    /* the same, or "off" for SIZE_MAX */
-    KIND_MOST,     /* uint32_t, from `least` to `most`, or "off" for UINT32_MAX */
-    KIND_SWITCH,   /* bool */
-    KIND_CHOICE,   /* uint32_t: an index into `choices` */
-    KIND_POOL,     /* NAME=URL, any number of times, into pools */
-    KIND_POOL_SIZE,
-    KIND_CHANNEL, /* CHANNEL[@POOL], any number of times, into channels */
-} kind;
-
-typedef struct flag {
-    const char *name; /* the variable is WEIR_ and this in capitals, with _ for - */
-    kind kind;
-    size_t field;
-    const char *unit, *fallback, *help;
-    uint64_t least, most;
-    const char *const *choices;
-} flag;
-
 static const char *const auth_choices[] = {"none", "token", "jwt", NULL}; /* as query_auth */
 static const char *const format_choices[] = {"auto", "json", "text", NULL};
 static const char *const onoff_choices[] = {"off", "on", NULL};
+static const char *const switch_choices[] = {"on", "off", NULL};
 static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 
-#define FIELD(name) offsetof(config, name)
-#define KIB         UINT64_C(1024)
+/* A field that only a start sets, and one that a reload sets too; and where the value is secret. */
+#define FIELD(name)       offsetof(config, name), 0
+#define LIVE(name)        offsetof(config, name), MARK_LIVE
+#define SECRET(name)      offsetof(config, name), MARK_SECRET
+#define LIVE_SECRET(name) offsetof(config, name), MARK_LIVE | MARK_SECRET
+
+#define KIB UINT64_C(1024)
 
 /* clang-format off */
 static const flag flags[] = {
+    {"config", KIND_TEXT, FIELD(config), "FILE", NULL,
+     "lines of NAME = VALUE, with the names of these flags; variables and flags outrank it", 0, 0,
+     NULL},
     {"listen", KIND_TEXT, FIELD(listen), "HOST:PORT", "127.0.0.1:8080",
      "where to serve HTTP; port 0 takes a free one", 0, 0, NULL},
     {"admin-listen", KIND_TEXT, FIELD(admin_listen), "HOST:PORT", NULL,
      "moves what is for operators there: probes, metrics, /pool, /sql, /reload", 0, 0, NULL},
-    {"database", KIND_TEXT, FIELD(database), "URL", "",
+    {"database", KIND_TEXT, SECRET(database), "URL", "",
      "PostgreSQL, as a URL or key=value; else libpq's PG* variables", 0, 0, NULL},
-    {"queries", KIND_TEXT, FIELD(queries), "DIR", "queries",
+    {"queries", KIND_TEXT, LIVE(queries), "DIR", "queries",
      "folder of the .sql files to serve", 0, 0, NULL},
     {"lanes", KIND_AUTO, FIELD(lanes), "N|auto", "auto",
      "event loops, each on a thread of its own; auto: half the CPUs", 1, 256, NULL},
-    {"pool-max", KIND_COUNT, FIELD(pool_max), "N", "10",
+    {"pool-max", KIND_COUNT, LIVE(pool_max), "N", "10",
      "connections to the database at most", 1, 10000, NULL},
-    {"pool-min", KIND_COUNT, FIELD(pool_min), "N", "0",
+    {"pool-min", KIND_COUNT, LIVE(pool_min), "N", "0",
      "connections kept open even when idle", 0, 10000, NULL},
     {"pool-limit", KIND_AUTO, FIELD(pool_limit), "N|auto", "auto",
      "the most that a resize may set; auto: 100, or --pool-max if that is more", 1, 10000, NULL},
-    {"pool", KIND_POOL, FIELD(pools), "NAME=URL", NULL,
+    {"pool", KIND_POOL, SECRET(pools), "NAME=URL", NULL,
      "a further pool, for queries with @pool NAME; repeatable", 0, 0, NULL},
-    {"pool-size", KIND_POOL_SIZE, FIELD(pools), "NAME=MAX[:MIN]", NULL,
+    {"pool-size", KIND_POOL_SIZE, LIVE(pools), "NAME=MAX[:MIN]", NULL,
      "connections of a further pool, if not as the default one's; repeatable", 0, 0, NULL},
     {"replica-lag", KIND_LIFETIME, FIELD(replica_lag_ns), "TIME|off", "off",
      "a standby further behind is not used, where target_session_attrs asks for one", 0, 0, NULL},
@@ -79,20 +63,20 @@ static const flag flags[] = {
     {"queue-reserve", KIND_AUTO, FIELD(queue_reserve), "N|auto", "auto",
      "of these, places that only reloads and the like may take; auto: a sixteenth", 1, 1000000,
      NULL},
-    {"acquire-timeout", KIND_DURATION, FIELD(acquire_timeout_ns), "TIME", "1s",
+    {"acquire-timeout", KIND_DURATION, LIVE(acquire_timeout_ns), "TIME", "1s",
      "how long a request waits for a connection", 0, 0, NULL},
-    {"query-timeout", KIND_DURATION, FIELD(query_timeout_ns), "TIME", "5s",
+    {"query-timeout", KIND_DURATION, LIVE(query_timeout_ns), "TIME", "5s",
      "how long a query may run, where its file says nothing", 0, 0, NULL},
     {"server-timeout", KIND_CHOICE, FIELD(server_timeout), "on|off", "on",
      "the server too is told how long a query may run; off behind a pooler that shares sessions", 0,
      0, onoff_choices},
-    {"batch-max", KIND_COUNT, FIELD(batch_max), "N", "100",
+    {"batch-max", KIND_COUNT, LIVE(batch_max), "N", "100",
      "queries that one request to /batch, /tx or /sql may ask for", 1, 10000, NULL},
-    {"batch-concurrency", KIND_COUNT, FIELD(batch_concurrency), "N", "4",
+    {"batch-concurrency", KIND_COUNT, LIVE(batch_concurrency), "N", "4",
      "of one /batch, queries that run at once", 1, 1000, NULL},
-    {"batch-timeout", KIND_DURATION, FIELD(batch_timeout_ns), "TIME", "20s",
+    {"batch-timeout", KIND_DURATION, LIVE(batch_timeout_ns), "TIME", "20s",
      "how long all of a /batch, /tx or /sql may take, waiting included", 0, 0, NULL},
-    {"stream-timeout", KIND_DURATION, FIELD(stream_timeout_ns), "TIME", "30s",
+    {"stream-timeout", KIND_DURATION, LIVE(stream_timeout_ns), "TIME", "30s",
      "how long a stream may stand still, for its reader or for the database; or any answer for its "
      "reader", 0, 0, NULL},
     {"events", KIND_CHANNEL, FIELD(channels), "CHANNEL[@POOL]", NULL,
@@ -119,14 +103,14 @@ static const flag flags[] = {
      "under lasting overload, who has waited for so long is refused", 0, 0, NULL},
     {"shed-interval", KIND_DURATION, FIELD(shed_interval_ns), "TIME", "1s",
      "overload is lasting after so long", 0, 0, NULL},
-    {"on-connect", KIND_TEXT, FIELD(on_connect), "SQL", NULL,
+    {"on-connect", KIND_TEXT, SECRET(on_connect), "SQL", NULL,
      "run on each new connection; an error fails it", 0, 0, NULL},
     {"host-order", KIND_CHOICE, FIELD(host_order), "given|random", "given",
      "in which to try the hosts of a URL with several", 0, 0, order_choices},
-    {"drain-delay", KIND_LIFETIME, FIELD(drain_delay_ns), "TIME|off", "off",
+    {"drain-delay", KIND_LIFETIME, LIVE(drain_delay_ns), "TIME|off", "off",
      "told to stop, go on for so long while /readyz says no, so that proxies look elsewhere", 0, 0,
      NULL},
-    {"drain-timeout", KIND_DURATION, FIELD(drain_timeout_ns), "TIME", "10s",
+    {"drain-timeout", KIND_DURATION, LIVE(drain_timeout_ns), "TIME", "10s",
      "how long running requests may take once told to stop", 0, 0, NULL},
     {"clients-max", KIND_COUNT, FIELD(clients_max), "N", "4096",
      "HTTP clients connected at once", 1, 1000000, NULL},
@@ -134,21 +118,21 @@ static const flag flags[] = {
      "of these, from one address (IPv6: one /64) that is no trusted proxy", 1, 1000000, NULL},
     {"client-timeout", KIND_DURATION, FIELD(client_timeout_ns), "TIME", "60s",
      "a client silent for longer is disconnected", 0, 0, NULL},
-    {"header-timeout", KIND_DURATION, FIELD(header_timeout_ns), "TIME", "10s",
+    {"header-timeout", KIND_DURATION, LIVE(header_timeout_ns), "TIME", "10s",
      "how long a request's header may take to come", 0, 0, NULL},
-    {"body-timeout", KIND_DURATION, FIELD(body_timeout_ns), "TIME", "30s",
+    {"body-timeout", KIND_DURATION, LIVE(body_timeout_ns), "TIME", "30s",
      "how long its body may, or 16 KiB more of it", 0, 0, NULL},
-    {"url-max", KIND_SIZE, FIELD(url_max), "SIZE", "6k",
+    {"url-max", KIND_SIZE, LIVE(url_max), "SIZE", "6k",
      "longest path and query string; --header-max has to leave room for it", 64, 1024 * KIB, NULL},
-    {"params-max", KIND_COUNT, FIELD(params_max), "N", "256",
+    {"params-max", KIND_COUNT, LIVE(params_max), "N", "256",
      "parameters in a query string", 1, API_PARAMS_MAX, NULL},
-    {"body-max", KIND_SIZE, FIELD(body_max), "SIZE", "1m",
+    {"body-max", KIND_SIZE, LIVE(body_max), "SIZE", "1m",
      "largest request body", 1, UINT64_C(1024) * 1024 * KIB, NULL},
     {"header-max", KIND_SIZE, FIELD(header_max), "SIZE", "8k",
      "memory for one client's request header", 4 * KIB, 1024 * KIB, NULL},
-    {"rows-max", KIND_MOST, FIELD(rows_max), "N|off", "10000",
+    {"rows-max", KIND_MOST, LIVE(rows_max), "N|off", "10000",
      "rows in an answer that is not a stream", 1, UINT32_MAX - 1, NULL},
-    {"answer-max", KIND_LIMIT, FIELD(answer_max), "SIZE|off", "16m",
+    {"answer-max", KIND_LIMIT, LIVE(answer_max), "SIZE|off", "16m",
      "largest answer that is not a stream", 64 * KIB, UINT64_C(1024) * 1024 * KIB, NULL},
     {"cors-origin", KIND_TEXT, FIELD(cors_origin), "ORIGIN,…|*", NULL,
      "whose pages may read answers in a browser: https://shop.example, or * for all", 0, 0, NULL},
@@ -156,24 +140,24 @@ static const flag flags[] = {
      "requests of one address and of one token; also N/m, N/h", 0, 0, NULL},
     {"trusted-proxies", KIND_TEXT, FIELD(trusted_proxies), "CIDR,…", NULL,
      "whose X-Forwarded-For says where a request comes from", 0, 0, NULL},
-    {"gzip-min", KIND_LIMIT, FIELD(gzip_min), "SIZE|off", "1k",
+    {"gzip-min", KIND_LIMIT, LIVE(gzip_min), "SIZE|off", "1k",
      "answers from this size on are sent as gzip to clients that accept it", 1,
      UINT64_C(1024) * 1024 * KIB, NULL},
-    {"token", KIND_TEXT, FIELD(token), "TEXT", NULL,
+    {"token", KIND_TEXT, LIVE_SECRET(token), "TEXT", NULL,
      "lets operators in (Authorization: Bearer TEXT); better from a file", 0, 0, NULL},
-    {"token-file", KIND_TEXT, FIELD(token_file), "FILE", NULL,
+    {"token-file", KIND_TEXT, LIVE(token_file), "FILE", NULL,
      "tokens, one a line; read at the start and at each reload", 0, 0, NULL},
     {"auth", KIND_CHOICE, FIELD(auth), "none|token|jwt", "none",
      "what a request must show, where its query's file does not say @auth", 0, 0, auth_choices},
-    {"client-token", KIND_TEXT, FIELD(client_token), "TEXT", NULL,
+    {"client-token", KIND_TEXT, LIVE_SECRET(client_token), "TEXT", NULL,
      "lets clients ask queries with @auth token; better from a file", 0, 0, NULL},
-    {"client-token-file", KIND_TEXT, FIELD(client_token_file), "FILE", NULL,
+    {"client-token-file", KIND_TEXT, LIVE(client_token_file), "FILE", NULL,
      "such tokens, one a line; read at the start and at each reload", 0, 0, NULL},
-    {"jwt-secret", KIND_TEXT, FIELD(jwt_secret), "TEXT", NULL,
+    {"jwt-secret", KIND_TEXT, LIVE_SECRET(jwt_secret), "TEXT", NULL,
      "by which JWTs are signed (HS256), 32 bytes or more; better from a file", 0, 0, NULL},
-    {"jwt-secret-file", KIND_TEXT, FIELD(jwt_secret_file), "FILE", NULL,
+    {"jwt-secret-file", KIND_TEXT, LIVE(jwt_secret_file), "FILE", NULL,
      "that secret; read at the start and at each reload", 0, 0, NULL},
-    {"jwt-keys", KIND_TEXT, FIELD(jwt_keys), "FILE", NULL,
+    {"jwt-keys", KIND_TEXT, LIVE(jwt_keys), "FILE", NULL,
      "a public key in PEM (RS256), or a JWKS; read at the start and at each reload", 0, 0, NULL},
     {"jwt-audience", KIND_TEXT, FIELD(jwt_audience), "TEXT", NULL,
      "must be in a JWT's aud", 0, 0, NULL},
@@ -183,27 +167,69 @@ static const flag flags[] = {
      "the claim that says which role to ask as, a path with dots if need be", 0, 0, NULL},
     {"jwt-role", KIND_TEXT, FIELD(jwt_role), "ROLE", NULL,
      "the role of JWTs that have no such claim; else they are refused", 0, 0, NULL},
-    {"expose-sql", KIND_SWITCH, FIELD(expose_sql), NULL, "off",
+    {"tls-cert", KIND_TEXT, LIVE(tls_cert), "FILE", NULL,
+     "serves HTTPS with this certificate: PEM, its chain behind it", 0, 0, NULL},
+    {"tls-key", KIND_TEXT, LIVE(tls_key), "FILE", NULL,
+     "and its private key: PEM", 0, 0, NULL},
+    {"tls-priorities", KIND_TEXT, FIELD(tls_priorities), "TEXT", NULL,
+     "protocols and ciphers, in GnuTLS's words; without: TLS 1.2 and 1.3, forward secrecy", 0, 0,
+     NULL},
+    {"admin-tls", KIND_CHOICE, FIELD(admin_tls), "on|off", "on",
+     "with a certificate, the listener for operators is HTTPS, too", 0, 0, switch_choices},
+    {"expose-sql", KIND_SWITCH, LIVE(expose_sql), NULL, "off",
      "show SQL text and refused rows in error answers", 0, 0, NULL},
     {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",
      "auto: text on a terminal, else JSON", 0, 0, format_choices},
-    {"log-level", KIND_CHOICE, FIELD(log_level), "debug|info|warn|error", "info",
+    {"log-level", KIND_CHOICE, LIVE(log_level), "debug|info|warn|error", "info",
      "the least important lines to write", 0, 0, level_choices},
-    {"big-table", KIND_COUNT, FIELD(big_table), "N", "10000",
+    {"big-table", KIND_COUNT, LIVE(big_table), "N", "10000",
      "weir check: rows beyond which it warns of scans and of answers without a limit", 1, UINT32_MAX,
      NULL},
-    {"strict", KIND_SWITCH, FIELD(strict), NULL, "off",
+    {"strict", KIND_SWITCH, LIVE(strict), NULL, "off",
      "weir check: warnings too make it fail", 0, 0, NULL},
 };
 /* clang-format on */
 
-enum { FLAG_COUNT = sizeof flags / sizeof *flags, VARIABLE_MAX = 40 };
+enum { FLAG_COUNT = sizeof flags / sizeof *flags };
+_Static_assert(FLAG_COUNT <= CONFIG_FLAGS_MAX, "each flag has its place in config.said");
 
-static void variable_of(const flag *f, char variable[VARIABLE_MAX])
+const flag *config_flag_at(size_t index)
+{
+    return index < FLAG_COUNT ? &flags[index] : NULL;
+}
+
+size_t config_flag_index(const flag *f)
+{
+    return (size_t)(f - flags);
+}
+
+const flag *config_flag_named(const char *name, size_t length)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        if (strlen(flags[i].name) == length && memcmp(flags[i].name, name, length) == 0)
+            return &flags[i];
+    }
+    return NULL;
+}
+
+const char *config_flag_near(const char *name)
+{
+    nearest near = {.word = name};
+    for (size_t i = 0; i < FLAG_COUNT; i++)
+        nearest_offer(&near, flags[i].name);
+    return near.best;
+}
+
+void config_variable(const flag *f, char variable[VARIABLE_MAX])
 {
     size_t length = (size_t)snprintf(variable, VARIABLE_MAX, "WEIR_%s", f->name);
     for (size_t i = 0; i < length; i++)
         variable[i] = (char)(variable[i] == '-' ? '_' : toupper((unsigned char)variable[i]));
+}
+
+bool config_is_list(const flag *f)
+{
+    return f->kind == KIND_POOL || f->kind == KIND_POOL_SIZE || f->kind == KIND_CHANNEL;
 }
 
 /* ---- Values ---- */
@@ -338,9 +364,7 @@ static bool store(const flag *f, const char *text, config *c)
 
 /* ---- Reading ---- */
 
-static config_outcome wrong(char *why, size_t why_size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static config_outcome wrong(char *why, size_t why_size, const char *format, ...)
+config_outcome config_wrong(char *why, size_t why_size, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -348,6 +372,7 @@ static config_outcome wrong(char *why, size_t why_size, const char *format, ...)
     va_end(arguments);
     return CONFIG_BAD;
 }
+#define wrong config_wrong
 
 static config_outcome wrong_value(const flag *f, const char *source, const char *value, char *why,
                                   size_t why_size)
@@ -359,9 +384,14 @@ static config_outcome wrong_value(const flag *f, const char *source, const char 
     return wrong(why, why_size, "%s: \"%s\" is not %s", source, value, expected);
 }
 
-static bool is_list(const flag *f)
+/* How many a list holds. */
+static uint32_t *length_of(const flag *f, config *c)
 {
-    return f->kind == KIND_POOL || f->kind == KIND_POOL_SIZE || f->kind == KIND_CHANNEL;
+    switch (f->kind) {
+    case KIND_POOL: return &c->pools.count;
+    case KIND_POOL_SIZE: return &c->pools.size_count;
+    default: return &c->channels.count;
+    }
 }
 
 static bool add_listed(const flag *f, const char *text, bool all, config *c, char *why,
@@ -376,51 +406,29 @@ static bool add_listed(const flag *f, const char *text, bool all, config *c, cha
     }
 }
 
-/* A list's own words say what is wrong, because its values may have a password in them. */
-static config_outcome store_listed(const flag *f, const char *source, const char *text, bool all,
-                                   config *c, char *why, size_t why_size)
+/* What is said replaces all that one of a lower rank has. A list's own words say what is wrong,
+ * because its values may have a password in them. */
+static config_outcome store_listed(const flag *f, config_word word, config *c, char *why,
+                                   size_t why_size)
 {
     char reason[256];
-    if (add_listed(f, text, all, c, reason, sizeof reason))
+    config_rank *rank = &c->said[f - flags].rank;
+    if (word.rank > *rank)
+        *length_of(f, c) = 0;
+    *rank = word.rank;
+    if (add_listed(f, word.value, word.rank == RANK_VARIABLE, c, reason, sizeof reason))
         return CONFIG_OK;
-    return wrong(why, why_size, "%s: %s", source, reason);
+    return wrong(why, why_size, "%s: %s", word.source, reason);
 }
 
-static bool is_told(const flag *f, const config *c)
+config_outcome config_take(const flag *f, config_word word, config *c, char *why, size_t why_size)
 {
-    switch (f->kind) {
-    case KIND_POOL: return c->pools.count > 0;
-    case KIND_POOL_SIZE: return c->pools.size_count > 0;
-    default: return c->channels.count > 0;
-    }
-}
-
-/* Where no flag has said anything. */
-static config_outcome read_lists(config_env_fn env, config *c, char *why, size_t why_size)
-{
-    for (size_t i = 0; i < FLAG_COUNT; i++) {
-        char variable[VARIABLE_MAX];
-        variable_of(&flags[i], variable);
-        const char *value = is_list(&flags[i]) ? env(variable) : NULL;
-        if (!value || !*value || is_told(&flags[i], c))
-            continue;
-        config_outcome outcome = store_listed(&flags[i], variable, value, true, c, why, why_size);
-        if (outcome != CONFIG_OK)
-            return outcome;
-    }
-    return CONFIG_OK;
-}
-
-static config_outcome read_environment(config_env_fn env, config *c, char *why, size_t why_size)
-{
-    for (size_t i = 0; i < FLAG_COUNT; i++) {
-        char variable[VARIABLE_MAX];
-        variable_of(&flags[i], variable);
-        const char *value = env(variable);
-        /* Empty counts as not set: that is how a compose file leaves a variable out. */
-        if (value && *value && !is_list(&flags[i]) && !store(&flags[i], value, c))
-            return wrong_value(&flags[i], variable, value, why, why_size);
-    }
+    if (*word.value && config_is_list(f))
+        return store_listed(f, word, c, why, why_size);
+    if (!*word.value || !store(f, word.value, c))
+        return wrong_value(f, word.source, word.value, why, why_size);
+    c->said[f - flags].text = word.value;
+    c->said[f - flags].line = word.line;
     return CONFIG_OK;
 }
 
@@ -428,22 +436,10 @@ static config_outcome unknown_flag(const char *name, size_t length, char *why, s
 {
     char given[64];
     snprintf(given, sizeof given, "%.*s", (int)(length < 63 ? length : 63), name);
-    nearest near = {.word = given};
-    for (size_t i = 0; i < FLAG_COUNT; i++)
-        nearest_offer(&near, flags[i].name);
-    nearest_offer(&near, "help");
-    if (near.best)
-        return wrong(why, why_size, "unknown flag --%s: did you mean --%s?", given, near.best);
+    const char *near = config_flag_near(given);
+    if (near)
+        return wrong(why, why_size, "unknown flag --%s: did you mean --%s?", given, near);
     return wrong(why, why_size, "unknown flag --%s: see weir serve --help", given);
-}
-
-static const flag *flag_named(const char *name, size_t length)
-{
-    for (size_t i = 0; i < FLAG_COUNT; i++) {
-        if (strlen(flags[i].name) == length && memcmp(flags[i].name, name, length) == 0)
-            return &flags[i];
-    }
-    return NULL;
 }
 
 /* Reads argv[*at], and the value behind it where it takes one. */
@@ -452,7 +448,7 @@ static config_outcome read_flag(char *const *argv, int argc, int *at, config *c,
 {
     const char *name = argv[*at] + 2;
     size_t length = strcspn(name, "=");
-    const flag *f = flag_named(name, length);
+    const flag *f = config_flag_named(name, length);
     if (!f)
         return unknown_flag(name, length, why, why_size);
     const char *value = name[length] ? name + length + 1 : NULL;
@@ -464,11 +460,8 @@ static config_outcome read_flag(char *const *argv, int argc, int *at, config *c,
     snprintf(source, sizeof source, "--%s", f->name);
     if (!value)
         return wrong(why, why_size, "%s needs a value: %s", source, f->unit);
-    if (*value && is_list(f))
-        return store_listed(f, source, value, false, c, why, why_size);
-    if (!*value || !store(f, value, c))
-        return wrong_value(f, source, value, why, why_size);
-    return CONFIG_OK;
+    const config_word word = {.source = source, .value = value, .rank = RANK_FLAG};
+    return config_take(f, word, c, why, why_size);
 }
 
 /* It may well be the database's URL, and have a password in it. */
@@ -523,24 +516,85 @@ static config_outcome check_sizes(config *c, char *why, size_t why_size)
     return CONFIG_OK;
 }
 
+static config_outcome check_tls(const config *c, char *why, size_t why_size)
+{
+    if (!c->tls_cert == !c->tls_key)
+        return CONFIG_OK;
+    return wrong(why, why_size, "--tls-%s needs --tls-%s", c->tls_cert ? "cert" : "key",
+                 c->tls_cert ? "key" : "cert");
+}
+
+/* Where the file says the first of the flags that do not go together. */
+static void add_place(const config *c, char *why, size_t why_size)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        char name[VARIABLE_MAX];
+        snprintf(name, sizeof name, "--%s ", flags[i].name);
+        size_t length = strlen(why);
+        if (c->said[i].line > 0 && strstr(why, name)) {
+            snprintf(why + length, why_size - length, " (%s:%" PRIu32 ")", c->config,
+                     c->said[i].line);
+            return;
+        }
+    }
+}
+
+static config_outcome check_together(config *c, char *why, size_t why_size)
+{
+    config_outcome outcome = check_sizes(c, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = check_tls(c, why, why_size);
+    if (outcome != CONFIG_OK)
+        add_place(c, why, why_size);
+    return outcome;
+}
+
+static config_outcome read_all(int argc, char *const *argv, config_env_fn env, config *c,
+                               const char **operand, char *why, size_t why_size)
+{
+    const char *spare = NULL;
+    const char *file = env("WEIR_CONFIG");
+    c->config = file && *file ? file : NULL;
+    /* Once for the file's name, which any of the flags may be, and again to outrank the file. */
+    config_outcome outcome = read_arguments(argc, argv, c, operand ? &spare : NULL, why, why_size);
+    file = c->config;
+    *c = (config){0};
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        if (flags[i].fallback)
+            store(&flags[i], flags[i].fallback, c);
+    }
+    c->config = file;
+    if (outcome == CONFIG_OK)
+        outcome = config_read_file(c, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = config_read_environment(env, c, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = read_arguments(argc, argv, c, operand, why, why_size);
+    if (outcome == CONFIG_OK)
+        outcome = check_together(c, why, why_size);
+    return outcome;
+}
+
 config_outcome config_read(int argc, char *const *argv, config_env_fn env, config *c,
                            const char **operand, char *why, size_t why_size)
 {
     config read = {0};
-    for (size_t i = 0; i < FLAG_COUNT; i++) {
-        if (flags[i].fallback)
-            store(&flags[i], flags[i].fallback, &read);
+    config_outcome outcome = read_all(argc, argv, env, &read, operand, why, why_size);
+    if (outcome != CONFIG_OK) {
+        config_free(&read);
+        return outcome;
     }
-    config_outcome outcome = read_environment(env, &read, why, why_size);
-    if (outcome == CONFIG_OK)
-        outcome = read_arguments(argc, argv, &read, operand, why, why_size);
-    if (outcome == CONFIG_OK)
-        outcome = read_lists(env, &read, why, why_size);
-    if (outcome == CONFIG_OK)
-        outcome = check_sizes(&read, why, why_size);
-    if (outcome == CONFIG_OK)
-        *c = read;
-    return outcome;
+    *c = read;
+    c->argc = argc;
+    c->argv = argv;
+    c->env = env;
+    return CONFIG_OK;
+}
+
+config_outcome config_read_again(const config *c, config *again, char *why, size_t why_size)
+{
+    const char *operand = NULL; /* which has been taken where it may stand */
+    return config_read(c->argc, c->argv, c->env, again, &operand, why, why_size);
 }
 
 void config_pool_names(const config *c, const char *names[QUERY_POOLS_MAX + 1])
@@ -555,10 +609,11 @@ void config_help(FILE *out)
 {
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         char variable[VARIABLE_MAX], synopsis[64];
-        variable_of(&flags[i], variable);
+        config_variable(&flags[i], variable);
         snprintf(synopsis, sizeof synopsis, "--%s %s", flags[i].name,
                  flags[i].unit ? flags[i].unit : "");
-        fprintf(out, "  %-34s %-21s  %s", synopsis, variable, flags[i].help);
+        fprintf(out, "  %-34s %-22s %c %s", synopsis, variable,
+                flags[i].marks & MARK_LIVE ? '*' : ' ', flags[i].help);
         if (flags[i].fallback && *flags[i].fallback)
             fprintf(out, " (%s)", flags[i].fallback);
         fputc('\n', out);

@@ -10,8 +10,18 @@
 #include "channel_list.h"
 #include "pool_list.h"
 
-/* Strings point into argv or the environment. Times in ns (WEIR_NEVER: off), sizes in bytes. */
+#define CONFIG_FLAGS_MAX 96
+
+/* Looks a variable of the environment up; getenv, or a test's own. */
+typedef const char *(*config_env_fn)(const char *name);
+
+/* Who says a value; the later ones outrank the earlier. */
+typedef enum config_rank { RANK_DEFAULT, RANK_FILE, RANK_VARIABLE, RANK_FLAG } config_rank;
+
+/* Strings point into argv, the environment or `texts`. Times in ns (WEIR_NEVER: off), sizes in
+ * bytes. */
 typedef struct config {
+    const char *config;                /* the file that much of it was read from; NULL: none */
     const char *listen, *admin_listen; /* admin_listen: NULL when not given */
     const char *database;
     const char *queries;
@@ -30,6 +40,9 @@ typedef struct config {
     const char *jwt_secret, *jwt_secret_file, *jwt_keys;    /* of these at most one is */
     const char *jwt_audience, *jwt_issuer, *jwt_role_claim; /* role_claim: never NULL, may be off */
     const char *jwt_role;
+    const char *tls_cert, *tls_key; /* both, or NULL */
+    const char *tls_priorities;
+    uint32_t admin_tls; /* 0: on, 1: off */
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
     bool leak_reclaim;
@@ -51,6 +64,20 @@ typedef struct config {
     uint32_t log_level;  /* a weir_level */
     uint32_t big_table;  /* rows; for check, as is `strict` */
     bool strict;
+
+    /* For each flag, in the order of the table: what it was last told; NULL: its default, or a
+     * list. Of the file's, also the line. */
+    struct {
+        const char *text;
+        uint32_t line;
+        config_rank rank;
+    } said[CONFIG_FLAGS_MAX];
+    struct config_text *texts; /* what files held */
+
+    /* Where it was read from, and is read from again. */
+    int argc;
+    char *const *argv;
+    config_env_fn env;
 } config;
 
 typedef enum host_order { HOSTS_GIVEN, HOSTS_RANDOM } host_order;
@@ -61,16 +88,20 @@ typedef enum config_outcome {
     CONFIG_BAD,  /* `why` says what is wrong */
 } config_outcome;
 
-/* Looks a variable of the environment up; getenv, or a test's own. */
-typedef const char *(*config_env_fn)(const char *name);
-
-/* Defaults, then WEIR_… variables, then flags: `--name value` and `--name=value`. A word that is no
- * flag is put into `*operand` when that is not NULL and still free, and is wrong otherwise. Writes
- * one line without its end into `why`. */
+/* Defaults, then the file of --config, then WEIR_… variables or the files that WEIR_…_FILE name,
+ * then flags: `--name value` and `--name=value`. A word that is no flag is put into `*operand` when
+ * that is not NULL and still free, and is wrong otherwise. Writes one line without its end into
+ * `why`. Blocking; config_free it where it was read from files. */
 config_outcome config_read(int argc, char *const *argv, config_env_fn env, config *c,
                            const char **operand, char *why, size_t why_size);
 
-/* The table of flags: name, variable, unit, default, meaning. */
+void config_free(config *c);
+
+/* Reads it again from where `c` was read, as config_read. */
+config_outcome config_read_again(const config *c, config *again, char *why, size_t why_size);
+
+/* The table of flags: name, variable, unit, default, meaning; a * for those that a reload changes.
+ */
 void config_help(FILE *out);
 
 /* The names of all pools, the default one first, with NULL behind the last. */

@@ -139,7 +139,7 @@ bool pool_list_size_all(pool_list *list, const char *text, char *why, size_t why
 
 /* ---- Together ---- */
 
-static pool_entry *find(pool_list *list, const char *name)
+static const pool_entry *find(const pool_list *list, const char *name)
 {
     for (uint32_t i = 0; i < list->count; i++)
         if (strcmp(list->entries[i].name, name) == 0)
@@ -154,7 +154,7 @@ bool pool_list_end(pool_list *list, uint32_t max, uint32_t min, char *why, size_
         list->entries[i].min = min;
     }
     for (uint32_t i = 0; i < list->size_count; i++) {
-        pool_entry *entry = find(list, list->sizes[i].name);
+        pool_entry *entry = (pool_entry *)find(list, list->sizes[i].name);
         if (!entry)
             return fail(why, why_size, "--pool-size %s: there is no --pool of that name%s",
                         list->sizes[i].name,
@@ -165,6 +165,41 @@ bool pool_list_end(pool_list *list, uint32_t max, uint32_t min, char *why, size_
         entry->min = list->sizes[i].min;
     }
     return true;
+}
+
+/* ---- Two lists ---- */
+
+bool pool_list_same_pools(const pool_list *a, const pool_list *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++) {
+        const pool_entry *other = find(b, a->entries[i].name);
+        same = other && strcmp(a->entries[i].conninfo, other->conninfo) == 0;
+    }
+    return same;
+}
+
+bool pool_list_same_sizes(const pool_list *a, const pool_list *b)
+{
+    bool same = true;
+    for (uint32_t i = 0; same && i < a->count; i++) {
+        const pool_entry *mine = &a->entries[i], *other = find(b, mine->name);
+        same = !other || (mine->max == other->max && mine->min == other->min);
+    }
+    return same;
+}
+
+void pool_list_settle(const pool_list *now, pool_list *next)
+{
+    pool_list settled = *now;
+    for (uint32_t i = 0; i < settled.count; i++) {
+        const pool_entry *other = find(next, settled.entries[i].name);
+        if (other) {
+            settled.entries[i].max = other->max;
+            settled.entries[i].min = other->min;
+        }
+    }
+    *next = settled;
 }
 
 bool conninfo_wants_standby(const char *conninfo)

@@ -42,6 +42,15 @@ bool pool_list_size_all(pool_list *list, const char *text, char *why, size_t why
 /* Gives each pool its size, `max` and `min` where none was said. False, and why. */
 bool pool_list_end(pool_list *list, uint32_t max, uint32_t min, char *why, size_t why_size);
 
+/* Whether two lists name the same pools, with the same connection strings; whether those that both
+ * name have the same sizes. */
+bool pool_list_same_pools(const pool_list *a, const pool_list *b);
+bool pool_list_same_sizes(const pool_list *a, const pool_list *b);
+
+/* Makes `next` a list of the pools of `now`, with the sizes that `next` says for them, or else
+ * those of `now`. */
+void pool_list_settle(const pool_list *now, pool_list *next);
+
 /* Whether a connection string asks for a standby (target_session_attrs). */
 bool conninfo_wants_standby(const char *conninfo);
 
