@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^.define WEIR_VERSION "\(.*\)"/\1/p' pool/weir.h)
 SONAME  := libweir.so.0
 RUNTIME_LIBS := libweir.so.$(VERSION)
 
-PKGS      := libuv libpq jansson libmicrohttpd zlib libjwt libcrypto
+PKGS      := libuv libpq jansson libmicrohttpd gnutls zlib libjwt libcrypto
 TEST_PKGS := cmocka libcurl
 # The static archive where there is one: the shared one brings the C++ library along.
 BOOST := $(shell $(CC) -print-file-name=libboost_context.a 2>/dev/null)

@@ -54,11 +54,38 @@ client *client_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
+/* ---- HTTPS ---- */
+
+static void limit_silence(const client *c, unsigned seconds)
+{
+    MHD_set_connection_option(c->connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+/* libmicrohttpd's own limit must not end a connection before its handshake is done: it would
+ * neither close nor forget it, and have us run it all the time. Without a certificate the handshake
+ * fails. */
+static void begin_handshake(client *c)
+{
+    c->shaking_hands = true;
+    c->certificate = certificate_bind(&c->listener->lane->api->certificate, c->connection);
+    limit_silence(c, 0);
+}
+
+static void end_handshake(client *c)
+{
+    c->shaking_hands = false;
+    limit_silence(c, listener_idle_s(c->listener->lane->api));
+}
+
+/* ---- What they do ---- */
+
 /* Without asking for the time, which every request would have to pay for. */
 void client_enter(client *c, client_phase phase)
 {
     if (!c || c->phase == CLIENT_CUT)
         return;
+    if (c->shaking_hands)
+        end_handshake(c);
     if (phase != CLIENT_HEADER || (c->phase != CLIENT_NEW && c->phase != CLIENT_HEADER))
         c->since_ns = 0; /* else its time has begun already */
     c->phase = phase;
@@ -187,6 +214,19 @@ static void begin_phase(client *c, uint64_t now_ns)
                                               : 0;
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* That of silence, too, is ours to keep as long as libmicrohttpd must not. */
+static uint64_t header_limit_ns(const client *c)
+{
+    const weir_api *api = c->listener->lane->api;
+    uint64_t limit_ns = api->guards.header_timeout_ns;
+    return c->shaking_hands ? smaller(limit_ns, api->idle_timeout_ns) : limit_ns;
+}
+
 /* Whether it has been cut off. */
 static bool look_at(client *c, uint64_t now_ns)
 {
@@ -196,7 +236,7 @@ static bool look_at(client *c, uint64_t now_ns)
 
     switch (c->phase) {
     case CLIENT_NEW:
-    case CLIENT_HEADER: return lasted_ns >= g->header_timeout_ns && cut(c, CLIENT_CUT_HEADER);
+    case CLIENT_HEADER: return lasted_ns >= header_limit_ns(c) && cut(c, CLIENT_CUT_HEADER);
     case CLIENT_IDLE:
         if (lasted_ns >= g->header_timeout_ns)
             look_at_idle(c, now_ns);
@@ -252,11 +292,6 @@ static void relieve(listener *l, uint64_t now_ns)
 }
 
 /* ---- When ---- */
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static uint64_t pause_ns(const listener *l)
 {
@@ -320,8 +355,13 @@ static void arrive(listener *l, struct MHD_Connection *connection, void **contex
 {
     client *c = calloc(1, sizeof *c);
 
-    if (!c)
-        return; /* it goes unwatched, but for silence */
+    if (!c) { /* it goes unwatched, but for silence, which ends no handshake */
+        if (l->tls)
+            shutdown(
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                SHUT_RDWR);
+        return;
+    }
     c->listener = l;
     c->connection = connection;
     c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
@@ -330,6 +370,8 @@ static void arrive(listener *l, struct MHD_Connection *connection, void **contex
         &c->address);
     append(c);
     *context = c;
+    if (l->tls)
+        begin_handshake(c);
     if (is_one_too_many(c))
         cut(c, CLIENT_CUT_ADDRESS);
     if (!l->look_timer.armed)
@@ -343,6 +385,7 @@ static void leave(client *c)
     if (c->counted)
         crowd_leave(c->listener->lane->api->guards.crowd, &household);
     take_out(c);
+    weir_certificate_unref(c->certificate);
     free(c);
 }
 

@@ -28,6 +28,8 @@ typedef struct client {
     struct MHD_Connection *connection;
     struct client *next, *prev; /* of the listener, those idle for longest before other idle ones */
     weir_request *request;      /* NULL: none has been announced */
+    weir_certificate *certificate; /* under HTTPS: which must outlive the handshake */
+    bool shaking_hands;            /* under HTTPS: no request line has come yet */
     int fd;
     client_phase phase;
     bool counted;      /* in the crowd of its address */

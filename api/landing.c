@@ -43,7 +43,7 @@ static query_method method_of(const query *q)
 /* ---- For people ---- */
 
 /* A command to try it with; {name} stands where a value belongs. */
-static void curl(buffer *out, const query *q, const char *host)
+static void curl(buffer *out, const query *q, const char *scheme, const char *host)
 {
     bool in_body = method_of(q) != METHOD_GET, first = true;
 
@@ -52,7 +52,7 @@ static void curl(buffer *out, const query *q, const char *host)
         buffer_text(out, "-H &#39;Authorization: Bearer …&#39; ");
     if (in_body)
         buffer_printf(out, "-X %s ", query_method_name(method_of(q)));
-    buffer_text(out, "&#39;http://");
+    buffer_printf(out, "&#39;%s://", scheme);
     page_text(out, host);
     page_text(out, path_of(q));
     for (uint32_t i = 0; i < q->param_count && !in_body; i++) {
@@ -138,7 +138,7 @@ static void tell_columns(buffer *out, const query *q)
     buffer_text(out, ".</p>\n");
 }
 
-static void tell_channels(buffer *out, const weir_api *api, const char *host)
+static void tell_channels(buffer *out, const weir_api *api, const char *scheme, const char *host)
 {
     for (uint32_t i = 0; i < api->feed_count; i++)
         for (uint32_t k = 0; k < feed_channels(api->feeds[i]); k++) {
@@ -146,7 +146,8 @@ static void tell_channels(buffer *out, const weir_api *api, const char *host)
             buffer_text(out, "<h2><code>GET /events/");
             page_text(out, channel);
             buffer_text(out, "</code></h2>\n<p>What the database&#39;s sessions NOTIFY there, as "
-                             "it happens.</p>\n<pre><code>curl -N &#39;http://");
+                             "it happens.</p>\n<pre><code>curl -N &#39;");
+            buffer_printf(out, "%s://", scheme);
             page_text(out, host);
             buffer_text(out, "/events/");
             url_value(out, channel);
@@ -167,6 +168,7 @@ static void page(weir_request *req, const query_set *set, bool forms)
         "<dt><a href=\"/readyz?verbose\"><code>/readyz</code></a>, <a "
         "href=\"/livez\"><code>/livez</code></a></dt><dd>for whoever routes to it</dd>\n</dl>\n";
     const char *host = request_header(req, MHD_HTTP_HEADER_HOST);
+    const char *scheme = req->listener->tls ? "https" : "http";
     buffer *out = &req->out;
 
     if (!host || !*host)
@@ -197,14 +199,14 @@ static void page(weir_request *req, const query_set *set, bool forms)
             buffer_text(out, "</code>.</p>\n");
         }
         tell_auth(out, q);
-        curl(out, q, host);
+        curl(out, q, scheme, host);
         tell_params(out, q);
         if (forms) {
             tell_columns(out, q);
             page_form(out, q);
         }
     }
-    tell_channels(out, req->lane->api, host);
+    tell_channels(out, req->lane->api, scheme, host);
     if (!set)
         buffer_text(out,
                     "<p>The queries are not there yet: the database has not been reached.</p>");

@@ -1,5 +1,6 @@
 /* listener.c: one libmicrohttpd daemon, driven by a lane's loop. */
 #include <assert.h>
+#include <gnutls/abstract.h>
 #include <unistd.h>
 
 #include "clients.h"
@@ -96,24 +97,47 @@ static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-int listener_open(listener *l, api_lane *lane, int fd, bool admin)
+unsigned listener_idle_s(const weir_api *api)
+{
+    return (unsigned)((api->idle_timeout_ns + WEIR_S(1) - 1) / WEIR_S(1));
+}
+
+/* ---- HTTPS ---- */
+
+/* Each connection is given a certificate before its handshake begins; libmicrohttpd asks for one
+ * where it could not. */
+static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                          gnutls_pcert_st **certificates, unsigned *count,
+                          gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
+                          unsigned *flags)
+{
+    return -1;
+}
+
+int listener_open(listener *l, api_lane *lane, int fd, bool admin, const char *tls)
 {
     const weir_api *api = lane->api;
     unsigned share = (api->connections_max + api->lane_count - 1) / api->lane_count;
     unsigned clients = admin && share > ADMIN_CLIENTS_MAX ? ADMIN_CLIENTS_MAX : share;
-    unsigned idle_s = (unsigned)((api->idle_timeout_ns + WEIR_S(1) - 1) / WEIR_S(1));
 
     l->lane = lane;
     l->admin = admin;
     l->fd = fd;
     l->clients_max = clients;
+    l->tls = tls != NULL;
+    const struct MHD_OptionItem https[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)no_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls},
+        {MHD_OPTION_END, 0, NULL},
+    };
     l->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, request_access, l,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
-        MHD_OPTION_NOTIFY_CONNECTION, clients_changed, l, MHD_OPTION_URI_LOG_CALLBACK,
-        request_announced, l, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, api->connection_memory, MHD_OPTION_CONNECTION_LIMIT,
-        clients, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | (tls ? MHD_USE_TLS : 0), 0, NULL,
+        NULL, request_access, l, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, l, MHD_OPTION_NOTIFY_CONNECTION, clients_changed, l,
+        MHD_OPTION_URI_LOG_CALLBACK, request_announced, l, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, api->connection_memory,
+        MHD_OPTION_CONNECTION_LIMIT, clients, MHD_OPTION_CONNECTION_TIMEOUT, listener_idle_s(api),
+        MHD_OPTION_ARRAY, tls ? https : https + 2, MHD_OPTION_END);
     if (!l->daemon) {
         close(fd);
         return WEIR_EIO;

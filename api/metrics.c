@@ -241,6 +241,12 @@ static void build_info(scrape *s)
     buffer_text(s->out, "} 1\n");
 }
 
+static void certificate_expiry(scrape *s)
+{
+    if (s->source->certificate_expires)
+        plain_sample(s, (double)s->source->certificate_expires);
+}
+
 #define WRITER(name, call)                                                                         \
     static void name(scrape *s)                                                                    \
     {                                                                                              \
@@ -363,6 +369,8 @@ static const metric metrics[] = {
      "Requests refused because their address or their token had asked too often.", requests_limited,
      false},
     {"weir_lanes", GAUGE, "Threads that serve requests.", lanes, false},
+    {"weir_tls_certificate_expiry_timestamp_seconds", GAUGE,
+     "When the certificate, or one of its chain, expires, since 1970.", certificate_expiry, false},
     {"weir_build_info", GAUGE, "The version, as a label.", build_info, false},
     {"process_cpu_seconds", COUNTER, "Processor time used.", cpu_seconds, false},
     {"process_resident_memory_bytes", GAUGE, "Memory resident.", resident_memory, false},

@@ -51,6 +51,7 @@ typedef struct metrics_source {
     uint64_t clients_cut[CLIENT_CUT_COUNT];
     uint64_t requests_limited[RATE_LIMIT_COUNT];
     bool draining;
+    int64_t certificate_expires; /* seconds since 1970; 0: there is none */
 } metrics_source;
 
 /* All metrics in Prometheus's text format, or OpenMetrics 1.0. */

@@ -83,6 +83,7 @@ void serve_metrics(weir_request *req)
             .shared_requests = server_shared_requests(api),
             .lanes = api->lane_count,
             .draining = atomic_load(&api->draining),
+            .certificate_expires = certificate_expires(&api->certificate),
         };
         add_up(api, &source);
         metrics_write(&req->out, &source, openmetrics);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../api/address.h"
+#include "../api/tls_ask.h"
 #include "../pool/weir.h"
 #include "exits.h"
 
@@ -95,7 +96,18 @@ static int read_answer(const char *answer, const char **body)
     return status;
 }
 
-static int ask(const struct addrinfo *found)
+/* In plain HTTP, or under TLS; NULL, or what went wrong. */
+static const char *hear(int fd, bool tls, char *answer, size_t size, uint64_t deadline_ns)
+{
+    const char *why = NULL;
+    if (tls)
+        tls_ask(fd, request, answer, size, (unsigned)(PATIENCE_NS / WEIR_MS(1)), &why);
+    else if (!converse(fd, answer, size, deadline_ns))
+        why = strerror(errno);
+    return why;
+}
+
+static int ask(const struct addrinfo *found, bool tls)
 {
     char answer[4096];
     const char *body = NULL;
@@ -103,11 +115,10 @@ static int ask(const struct addrinfo *found)
     int fd = dial_any(found, deadline_ns);
     if (fd < 0)
         return not_ready(strerror(errno));
-    bool heard = converse(fd, answer, sizeof answer, deadline_ns);
-    int error = errno;
+    const char *wrong = hear(fd, tls, answer, sizeof answer, deadline_ns);
     close(fd);
-    if (!heard)
-        return not_ready(strerror(error));
+    if (wrong)
+        return not_ready(wrong);
     int status = read_answer(answer, &body);
     if (status == 0)
         return not_ready("what answers there is no HTTP");
@@ -131,7 +142,7 @@ int health(const config *c)
     int error = getaddrinfo(*host ? host : NULL, service, &hints, &found);
     if (error)
         return not_ready(gai_strerror(error));
-    int code = ask(found);
+    int code = ask(found, c->tls_cert && (!c->admin_listen || c->admin_tls == 0));
     freeaddrinfo(found);
     return code;
 }

@@ -14,6 +14,7 @@ enum { SECONDS_MAX = 30 };
 struct http_client {
     CURL *curl;
     uint16_t port;
+    char *authorities; /* NULL: no TLS */
 };
 
 typedef struct text {
@@ -40,10 +41,18 @@ http_client *http_open(uint16_t port)
     return client;
 }
 
+http_client *http_open_tls(uint16_t port, const char *authorities)
+{
+    http_client *client = http_open(port);
+    client->authorities = strdup(authorities);
+    return client;
+}
+
 void http_close(http_client *client)
 {
     if (!client)
         return;
+    free(client->authorities);
     curl_easy_cleanup(client->curl);
     free(client);
 }
@@ -92,8 +101,11 @@ http_reply http_send(http_client *client, const char *method, const char *path, 
     char url[2048];
     CURL *curl = client->curl;
     struct curl_slist *list = header_list(body, headers);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", client->port, path);
+    snprintf(url, sizeof url, "http%s://127.0.0.1:%u%s", client->authorities ? "s" : "",
+             client->port, path);
     curl_easy_reset(curl);
+    if (client->authorities)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, client->authorities);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -139,14 +151,23 @@ void http_reply_free(http_reply *reply)
     *reply = (http_reply){0};
 }
 
-int http_status(uint16_t port, const char *path)
+static int status_of(http_client *client, const char *path)
 {
-    http_client *client = http_open(port);
     http_reply reply = http_get(client, path);
     int status = reply.status;
     http_reply_free(&reply);
     http_close(client);
     return status;
+}
+
+int http_status(uint16_t port, const char *path)
+{
+    return status_of(http_open(port), path);
+}
+
+int http_status_tls(uint16_t port, const char *authorities, const char *path)
+{
+    return status_of(http_open_tls(port, authorities), path);
 }
 
 const char *http_header(const http_reply *reply, const char *name)

@@ -11,6 +11,8 @@ typedef struct http_client http_client;
 
 /* For a server on 127.0.0.1. */
 http_client *http_open(uint16_t port);
+/* The same over TLS, believing certificates of this file (copied). */
+http_client *http_open_tls(uint16_t port, const char *authorities);
 void http_close(http_client *client); /* takes NULL */
 
 typedef struct http_reply {
@@ -33,6 +35,7 @@ void http_reply_free(http_reply *reply);
 
 /* GET on a connection of its own; only the status. 0: no answer. */
 int http_status(uint16_t port, const char *path);
+int http_status_tls(uint16_t port, const char *authorities, const char *path);
 
 /* The value of a header in the reply, or NULL. Valid until the next call in this thread. */
 const char *http_header(const http_reply *reply, const char *name);
