@@ -59,16 +59,34 @@ void weir_pool_log_add(weir_pool_log *log, weir_level level, const char *pool, c
 /* What an operator's request asks of whoever runs the API. */
 typedef struct weir_api_operator {
     void *arg;
-    /* Reads the queries again, and returns once they are served: how many there are, or WEIR_EINVAL
-     * with `fault`, WEIR_ECANCELED, or what kept it from a database with the reason as the fault's
-     * message. In the request's task, on its lane. */
-    weir_async int (*reload)(void *arg, uint32_t *queries, query_fault *fault);
+    /* Reads queries and settings again, and returns once they are in force: what has changed, as a
+     * JSON object for the caller to free(), or WEIR_EINVAL with `fault`, WEIR_ECANCELED, or what
+     * kept it from a database with the reason as the fault's message. In the request's task, on its
+     * lane. */
+    weir_async int (*reload)(void *arg, char **report, query_fault *fault);
     /* Begins an orderly end of the service. On the request's lane. */
     void (*drain)(void *arg);
 } weir_api_operator;
 
 /* The most that params_max may be. */
 #define API_PARAMS_MAX 256
+
+/* By what the service is known under TLS: a certificate, its chain and its key. Counted; any
+ * thread. */
+typedef struct weir_certificate weir_certificate;
+
+/* Seconds since 1970. */
+typedef struct weir_certificate_info {
+    int64_t begins;  /* the certificate */
+    int64_t expires; /* the first of its chain to do so */
+} weir_certificate_info;
+
+/* From texts in PEM, the certificate in front of its chain. WEIR_EINVAL with why, `*in_key` telling
+ * in which of the two; WEIR_ENOMEM. */
+int weir_certificate_read(const char *chain, const char *key, weir_certificate **certificate,
+                          bool *in_key, char *why, size_t why_size);
+weir_certificate_info weir_certificate_look(const weir_certificate *certificate);
+void weir_certificate_unref(weir_certificate *certificate); /* takes NULL */
 
 /* Strings are copied. Sizes in bytes. Zero takes the default beside it. */
 typedef struct weir_api_options {
@@ -111,7 +129,11 @@ typedef struct weir_api_options {
     uint64_t header_timeout_ns;   /* for a header to come whole; 10 s */
     uint64_t body_timeout_ns;     /* for a body to, or for 16 KiB more of it; 30 s */
     query_auth auth;              /* what /events asks for; as query_set_guard's `fallback` */
-    bool expose_sql;              /* show SQL text and refused rows in problems */
+    weir_certificate
+        *certificate; /* HTTPS is served; the caller's reference stays its own; NULL: HTTP */
+    const char *tls_priorities; /* in GnuTLS's words; TLS 1.2 and 1.3 with forward secrecy */
+    bool admin_plain;           /* on `admin_listen` it is HTTP all the same */
+    bool expose_sql;            /* show SQL text and refused rows in problems */
     void (*on_request)(
         void *arg, const weir_request_record *record); /* on the request's lane; must not block */
     /* A connection has been cut off. On its lane; must not block. Strings live only during the
@@ -126,13 +148,22 @@ typedef struct weir_api_options {
  * WEIR_ENOMEM, with one line in `why`. */
 int weir_api_open(const weir_api_options *options, weir_api **api, char *why, size_t why_size);
 
+/* From now on requests have what `options` says of timeouts (but for idle_timeout_ns), of /batch,
+ * of expose_sql, and of the sizes of bodies, URLs, parameters and answers. Any thread. */
+void weir_api_adjust(weir_api *api, const weir_api_options *options);
+
 /* The port in use, for `listen` with port 0. */
 uint16_t weir_api_port(const weir_api *api);
 uint16_t weir_api_admin_port(const weir_api *api);
 
 /* From now on these say who is let in; before the first call nobody is. Takes the caller's
- * reference. Any thread. */
-void weir_api_trust(weir_api *api, credentials *known);
+ * reference, and hands over that to those before. Any thread. */
+credentials *weir_api_trust(weir_api *api, credentials *known);
+
+/* Connections that are opened from now on are given this certificate; those there are keep theirs.
+ * It is taken over. Whether it is another than before. For an API that was opened with one. Any
+ * thread. */
+bool weir_api_put_certificate(weir_api *api, weir_certificate *certificate);
 
 /* Puts a described query set in place of the present one; requests under way keep theirs. Takes the
  * caller's reference. Any thread. */

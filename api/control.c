@@ -262,12 +262,13 @@ static void drain_service(weir_request *req, const control_values *v)
 static weir_async void reload(weir_request *req)
 {
     const weir_api *api = req->lane->api;
-    uint32_t queries = 0;
+    char *report = NULL;
     query_fault *fault = calloc(1, sizeof *fault);
-    int r = fault ? api->operator.reload(api->operator.arg, &queries, fault) : WEIR_ENOMEM;
+    int r = fault ? api->operator.reload(api->operator.arg, &report, fault) : WEIR_ENOMEM;
 
     if (r == 0) {
-        buffer_printf(&req->out, "{\"queries\":%" PRIu32 "}\n", queries);
+        buffer_text(&req->out, report);
+        free(report);
         weir_reply_body(req, 200, "application/json");
     } else if (r == WEIR_EINVAL) {
         char line[16];

@@ -8,16 +8,19 @@ static uint64_t or_else(uint64_t value, uint64_t fallback)
     return value ? value : fallback;
 }
 
+void guards_adjust(guards *g, const weir_api_options *options)
+{
+    g->url_max = or_else(options->url_max, 6 << 10);
+    g->params_max = (uint32_t)or_else(options->params_max, 256);
+    g->rows_max = (uint32_t)or_else(options->rows_max, 10000);
+    g->answer_max = or_else(options->answer_max, 16 << 20);
+    g->header_timeout_ns = or_else(options->header_timeout_ns, WEIR_S(10));
+    g->body_timeout_ns = or_else(options->body_timeout_ns, WEIR_S(30));
+}
+
 int guards_open(guards *g, const weir_api_options *options, char *why, size_t why_size)
 {
-    *g = (guards){
-        .url_max = or_else(options->url_max, 6 << 10),
-        .params_max = (uint32_t)or_else(options->params_max, 256),
-        .rows_max = (uint32_t)or_else(options->rows_max, 10000),
-        .answer_max = or_else(options->answer_max, 16 << 20),
-        .header_timeout_ns = or_else(options->header_timeout_ns, WEIR_S(10)),
-        .body_timeout_ns = or_else(options->body_timeout_ns, WEIR_S(30)),
-    };
+    guards_adjust(g, options);
     int r = cors_open(options->cors_origins, &g->cors, why, why_size);
     if (r == 0)
         r = rate_open(options->rate_limit, &g->rate, why, why_size);

@@ -29,21 +29,24 @@ const char *client_cut_name(client_cut why);
 /* By which of the two a request was found to be one too many. */
 typedef enum rate_limit { RATE_BY_ADDRESS, RATE_BY_TOKEN, RATE_LIMIT_COUNT } rate_limit;
 
-/* Of the whole API; does not change while it serves, but for what the parts guard themselves. */
+/* Of the whole API. While it serves only what guards_adjust sets changes, each by itself, and what
+ * the parts guard themselves. */
 typedef struct guards {
-    cors *cors;       /* NULL: no page of another origin may read anything */
-    rate *rate;       /* NULL: anybody may ask as often as they like */
-    proxies *proxies; /* NULL: nobody is one */
-    crowd *crowd;     /* NULL: an address may have any number of connections */
-    size_t url_max;   /* path and query string */
-    uint32_t params_max;
-    uint32_t rows_max; /* of an answer that is not a stream; UINT32_MAX: any number */
-    size_t answer_max; /* its bytes, and those it is made from; SIZE_MAX: any number */
-    uint64_t header_timeout_ns, body_timeout_ns;
+    cors *cors;             /* NULL: no page of another origin may read anything */
+    rate *rate;             /* NULL: anybody may ask as often as they like */
+    proxies *proxies;       /* NULL: nobody is one */
+    crowd *crowd;           /* NULL: an address may have any number of connections */
+    _Atomic size_t url_max; /* path and query string */
+    _Atomic uint32_t params_max;
+    _Atomic uint32_t rows_max; /* of an answer that is not a stream; UINT32_MAX: any number */
+    _Atomic size_t answer_max; /* its bytes, and those it is made from; SIZE_MAX: any number */
+    _Atomic uint64_t header_timeout_ns, body_timeout_ns;
 } guards;
 
 /* WEIR_EINVAL with one line in `why`, WEIR_ENOMEM, WEIR_EIO; guards_close is due either way. */
 int guards_open(guards *g, const weir_api_options *options, char *why, size_t why_size);
+/* Takes limits and timeouts over. Any thread. */
+void guards_adjust(guards *g, const weir_api_options *options);
 void guards_close(guards *g);
 
 #endif

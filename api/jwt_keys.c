@@ -282,6 +282,23 @@ void jwt_keys_free(jwt_keys *keys)
     free(keys);
 }
 
+static bool same_key(const jwt_key *a, const jwt_key *b)
+{
+    bool same_kid = a->kid && b->kid ? strcmp(a->kid, b->kid) == 0 : !a->kid && !b->kid;
+    return same_kid && a->algorithm == b->algorithm && a->length == b->length &&
+           memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
+bool jwt_keys_same(const jwt_keys *a, const jwt_keys *b)
+{
+    uint32_t count = a ? a->count : 0;
+    bool same = count == (b ? b->count : 0);
+
+    for (uint32_t i = 0; same && i < count; i++)
+        same = same_key(&a->each[i], &b->each[i]);
+    return same;
+}
+
 uint32_t jwt_keys_count(const jwt_keys *keys)
 {
     return keys->count;

@@ -23,6 +23,10 @@ int jwt_keys_secret(const char *secret, size_t length, jwt_keys **keys, char *wh
 int jwt_keys_read(const char *text, size_t length, jwt_keys **keys, char *why, size_t why_size);
 void jwt_keys_free(jwt_keys *keys); /* takes NULL; wipes secrets */
 
+/* Whether two sets have the same keys, in the same order; either may be NULL. Not in constant time.
+ */
+bool jwt_keys_same(const jwt_keys *a, const jwt_keys *b);
+
 uint32_t jwt_keys_count(const jwt_keys *keys);
 
 /* The key that a token means by its kid (NULL: it names none); NULL: there is no such key, or none

@@ -60,9 +60,9 @@
       "The detail says how long they may be. Long values can be sent in the body of a POST.")      \
     X(PROBLEM_MEDIA_TYPE, 415, "unsupported_media_type", "The body is not JSON",                   \
       "A body must be one JSON object, sent with Content-Type: application/json.")                 \
-    X(PROBLEM_RELOAD, 422, "reload_failed", "The queries on disk cannot be served",                \
-      "The detail says which file, which line and why. Nothing has changed: the queries that "     \
-      "were served before still are.")                                                             \
+    X(PROBLEM_RELOAD, 422, "reload_failed", "What is on disk cannot be put in force",              \
+      "A query, the configuration, a token or the certificate is at fault; the detail says which " \
+      "file, which line and why. Nothing has changed: all that held before still does.")           \
     X(PROBLEM_NOT_RUN, 424, "not_run", "Another query of the request had failed",                  \
       "It was not begun, or was cancelled, because one that it belongs together with failed.")     \
     X(PROBLEM_TOO_OFTEN, 429, "too_many_requests", "Too many requests",                            \

@@ -215,6 +215,7 @@ static int parse(const char *file, const char *name, size_t name_length, const c
         return WEIR_ENOMEM;
     snprintf(fault->file, sizeof fault->file, "%s", file);
     utf8_mend(fault->file);
+    etag_of(text, length, false, q->tag);
     int status = name_it(q, file, name, name_length);
     if (status == 0)
         status = check_text(text, length, fault);

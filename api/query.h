@@ -4,6 +4,7 @@
 #define WEIR_QUERY_H
 
 #include "../pool/weir.h"
+#include "etag.h"
 #include "shape.h"
 
 typedef enum query_method {
@@ -39,10 +40,11 @@ typedef struct query_column {
 } query_column;
 
 typedef struct query {
-    char *name;        /* the file's name without .sql */
-    char *file;        /* its path, as errors show it */
-    char *description; /* leading plain comment lines; may be "" */
-    bool routed;       /* has an @route; else only /q/{name}, by GET and POST */
+    char *name;          /* the file's name without .sql */
+    char *file;          /* its path, as errors show it */
+    char tag[ETAG_SIZE]; /* of the file's text: tells it from another one of this name */
+    char *description;   /* leading plain comment lines; may be "" */
+    bool routed;         /* has an @route; else only /q/{name}, by GET and POST */
     query_method method;
     char *path;       /* the @route's path, with {params}; NULL without */
     char *named_path; /* /q/ and the name */

@@ -34,6 +34,7 @@ query_set *query_set_ref(query_set *set); /* any thread */
 void query_set_unref(query_set *set);     /* any thread; takes NULL */
 
 uint32_t query_set_count(const query_set *set);
+/* In the order of their names. */
 const query *query_set_at(const query_set *set, uint32_t index);
 /* The query of this name, or NULL. */
 const query *query_set_find(const query_set *set, const char *name);

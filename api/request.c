@@ -84,9 +84,12 @@ static void know_method(weir_request *req, const char *name)
 /* A proxy's form of the request line names the host: what follows is the path. */
 static const char *path_of(const char *url)
 {
-    if (strncasecmp(url, "http://", 7) != 0)
+    size_t scheme = strncasecmp(url, "http://", 7) == 0    ? 7
+                    : strncasecmp(url, "https://", 8) == 0 ? 8
+                                                           : 0;
+    if (scheme == 0)
         return url;
-    const char *slash = strchr(url + 7, '/');
+    const char *slash = strchr(url + scheme, '/');
     return slash ? slash : "/";
 }
 
@@ -376,6 +379,9 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
         end(req, req->stream.failed ? req->stream.status : req->status);
         return;
     }
+    /* Nothing else tells the end of a stream without chunks from a connection that broke. */
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->stream.begun && req->http_1_0)
+        certificate_bye(connection);
     bool answered = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->status && !req->client_gone;
     if (req->stream.failed)
         end(req, req->stream.status);

@@ -330,18 +330,22 @@ static int lane_new(weir_api *api, uint32_t index, api_lane **made)
     return 0;
 }
 
-static int lane_listen(api_lane *lane, const weir_api_options *options, char *why, size_t why_size)
+/* `tls`: as listener_open takes it. */
+static int lane_listen(api_lane *lane, const weir_api_options *options, const char *tls, char *why,
+                       size_t why_size)
 {
     weir_api *api = lane->api;
     const char *listen = options->listen ? options->listen : "127.0.0.1:8080";
     int fd, r = address_listen(listen, api->lane_count > 1, &api->port, &fd, why, why_size);
     if (r == 0)
-        r = listener_open(&lane->front, lane, fd, false);
+        r = listener_open(&lane->front, lane, fd, false, tls);
     /* Probes and scrapes are few: one lane answers them. */
     if (r < 0 || !options->admin_listen || lane != api->lanes[0])
         return r;
     r = address_listen(options->admin_listen, false, &api->admin_port, &fd, why, why_size);
-    return r < 0 ? r : listener_open(&lane->admin, lane, fd, true);
+    if (r < 0)
+        return r;
+    return listener_open(&lane->admin, lane, fd, true, options->admin_plain ? NULL : tls);
 }
 
 /* ---- All of it ---- */
@@ -359,6 +363,7 @@ static void api_free(weir_api *api)
     credentials_unref(api->credentials);
     pthread_mutex_destroy(&api->credentials_lock);
     guards_close(&api->guards);
+    certificate_close(&api->certificate);
     free(api);
 }
 
@@ -388,6 +393,20 @@ static int open_feeds(weir_api *api, const weir_api_options *options)
     return r;
 }
 
+void weir_api_adjust(weir_api *api, const weir_api_options *options)
+{
+    api->acquire_timeout_ns = or_else(options->acquire_timeout_ns, WEIR_S(1));
+    api->query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5));
+    api->stream_timeout_ns = or_else(options->stream_timeout_ns, WEIR_S(30));
+    api->batch_max = (uint32_t)or_else(options->batch_max, 100);
+    api->batch_concurrency = (uint32_t)or_else(options->batch_concurrency, 4);
+    api->batch_timeout_ns = or_else(options->batch_timeout_ns, WEIR_S(20));
+    api->body_max = or_else(options->body_max, 1 << 20);
+    api->gzip_min = or_else(options->gzip_min, 1 << 10);
+    api->expose_sql = options->expose_sql;
+    guards_adjust(&api->guards, options);
+}
+
 static int api_new(const weir_api_options *options, weir_api **made, char *why, size_t why_size)
 {
     weir_api *api = calloc(1, sizeof *api);
@@ -397,16 +416,8 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
         .runtime = options->runtime,
         .pool_count = options->pool_count,
         .operator= options->operator,
-        .acquire_timeout_ns = or_else(options->acquire_timeout_ns, WEIR_S(1)),
-        .query_timeout_ns = or_else(options->query_timeout_ns, WEIR_S(5)),
-        .stream_timeout_ns = or_else(options->stream_timeout_ns, WEIR_S(30)),
         .idle_timeout_ns = or_else(options->idle_timeout_ns, WEIR_S(60)),
-        .batch_max = (uint32_t)or_else(options->batch_max, 100),
-        .batch_concurrency = (uint32_t)or_else(options->batch_concurrency, 4),
-        .batch_timeout_ns = or_else(options->batch_timeout_ns, WEIR_S(20)),
-        .body_max = or_else(options->body_max, 1 << 20),
         .connection_memory = or_else(options->connection_memory, 8 << 10),
-        .gzip_min = or_else(options->gzip_min, 1 << 10),
         .connections_max = (uint32_t)or_else(options->connections_max, 4096),
         .feed_count = options->feed_count,
         .pool_log = options->pool_log,
@@ -414,7 +425,6 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
         .pool_log_clients = {.max = POOL_LOG_CLIENTS_MAX},
         .events_heartbeat_ns = or_else(options->events_heartbeat_ns, WEIR_S(15)),
         .auth = options->auth,
-        .expose_sql = options->expose_sql,
         .separate_admin = options->admin_listen != NULL,
         .on_request = options->on_request,
         .on_client_cut = options->on_client_cut,
@@ -425,6 +435,8 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
         .credentials_lock = PTHREAD_MUTEX_INITIALIZER,
         .credentials = credentials_new(), /* nobody's, until there are others */
     };
+    certificate_open(&api->certificate, options->certificate);
+    weir_api_adjust(api, options);
     api->pools = calloc(api->pool_count, sizeof *api->pools);
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
@@ -447,6 +459,14 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
     return 0;
 }
 
+static int choose_tls(const weir_api_options *options, const char **tls, char *why, size_t why_size)
+{
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) == MHD_YES)
+        return certificate_priorities(options->tls_priorities, tls, why, why_size);
+    snprintf(why, why_size, "this system's libmicrohttpd was built without TLS");
+    return WEIR_EINVAL;
+}
+
 int weir_api_open(const weir_api_options *options, weir_api **api, char *why, size_t why_size)
 {
     weir_api *made;
@@ -455,8 +475,12 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
         snprintf(why, why_size, "a runtime and a pool are needed");
         return WEIR_EINVAL;
     }
+    const char *tls = NULL;
     *why = '\0';
-    int r = api_new(options, &made, why, why_size);
+    int r = options->certificate ? choose_tls(options, &tls, why, why_size) : 0;
+    if (r < 0)
+        return r;
+    r = api_new(options, &made, why, why_size);
     if (r < 0) {
         if (!*why)
             snprintf(why, why_size, "%s", weir_strerror(r));
@@ -464,7 +488,7 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
     }
     snprintf(why, why_size, "libmicrohttpd could not be started");
     for (uint32_t i = 0; r == 0 && i < made->lane_count; i++)
-        r = lane_listen(made->lanes[i], options, why, why_size);
+        r = lane_listen(made->lanes[i], options, tls, why, why_size);
     if (r < 0) {
         api_free(made);
         return r;
@@ -476,13 +500,18 @@ int weir_api_open(const weir_api_options *options, weir_api **api, char *why, si
     return 0;
 }
 
-void weir_api_trust(weir_api *api, credentials *known)
+bool weir_api_put_certificate(weir_api *api, weir_certificate *certificate)
+{
+    return certificate_put(&api->certificate, certificate);
+}
+
+credentials *weir_api_trust(weir_api *api, credentials *known)
 {
     pthread_mutex_lock(&api->credentials_lock);
     credentials *old = api->credentials;
     api->credentials = known;
     pthread_mutex_unlock(&api->credentials_lock);
-    credentials_unref(old);
+    return old;
 }
 
 credentials *server_credentials(weir_api *api)

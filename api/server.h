@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "api.h"
+#include "certificate.h"
 #include "credentials.h"
 #include "event_stream.h"
 #include "feed.h"
@@ -32,6 +33,7 @@ typedef struct listener {
     struct client *first_client, *last_client;
     weir_timer look_timer; /* when they are looked at next */
     bool admin;            /* serves operators, and nobody else */
+    bool tls;              /* speaks HTTPS */
     bool started;
 } listener;
 
@@ -88,14 +90,18 @@ struct weir_api {
     pthread_mutex_t credentials_lock;
     credentials *credentials;
     query_auth auth; /* what /events asks for */
+    certificate_slot certificate;
     weir_api_operator operator;
-    uint32_t batch_max, batch_concurrency;
-    uint64_t batch_timeout_ns;
-    uint64_t acquire_timeout_ns, query_timeout_ns, stream_timeout_ns, idle_timeout_ns;
-    size_t body_max, connection_memory, gzip_min;
+    /* What weir_api_adjust changes: each is read by itself. */
+    _Atomic uint32_t batch_max, batch_concurrency;
+    _Atomic uint64_t batch_timeout_ns;
+    _Atomic uint64_t acquire_timeout_ns, query_timeout_ns, stream_timeout_ns;
+    _Atomic size_t body_max, gzip_min;
+    _Atomic bool expose_sql;
+    uint64_t idle_timeout_ns;
+    size_t connection_memory;
     uint32_t connections_max;
     guards guards;
-    bool expose_sql;
     bool separate_admin; /* what is for operators is on a listener of its own */
     void (*on_request)(void *arg, const weir_request_record *record);
     void (*on_client_cut)(void *arg, const char *reason, const char *address);
@@ -118,8 +124,11 @@ struct weir_api {
 
 /* ---- listener.c ---- */
 
-/* Takes a bound, listening socket over. WEIR_EIO, WEIR_ENOMEM: then it is closed. */
-int listener_open(listener *l, api_lane *lane, int fd, bool admin);
+/* Takes a bound, listening socket over. `tls`: GnuTLS's priorities; NULL: HTTP is spoken.
+ * WEIR_EIO, WEIR_ENOMEM: then it is closed. */
+int listener_open(listener *l, api_lane *lane, int fd, bool admin, const char *tls);
+/* How many seconds a client may say nothing. */
+unsigned listener_idle_s(const weir_api *api);
 /* Serves, from now on. On the lane. */
 void listener_start(listener *l);
 /* Closes all clients; no request may be under way. On the lane. */

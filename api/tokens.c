@@ -97,6 +97,17 @@ static bool same(const char *given, const char *token)
     return !differs & (i == length);
 }
 
+bool tokens_same(const token_set *a, const token_set *b)
+{
+    const char *one = a->text ? a->text : "", *other = b->text ? b->text : "";
+
+    while (*one && strcmp(one, other) == 0) {
+        one += strlen(one) + 1;
+        other += strlen(other) + 1;
+    }
+    return !*one && !*other;
+}
+
 bool tokens_any(const token_set *set)
 {
     return set->text && *set->text;

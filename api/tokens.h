@@ -19,6 +19,8 @@ int tokens_set(token_set *set, const char *lines, uint32_t *line);
 void tokens_close(token_set *set);
 
 bool tokens_any(const token_set *set);
+/* Whether two sets have the same tokens, in the same order. Not in constant time. */
+bool tokens_same(const token_set *a, const token_set *b);
 
 /* Whether the token is one of the set's. How long it takes does not tell how much of it was right,
  * and is bounded whatever its length. */

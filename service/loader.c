@@ -36,17 +36,12 @@ const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
 /* ---- All lanes ---- */
 
 int loader_open(loader *l, weir_runtime *runtime, weir_pool *const *pools, const char *const *names,
-                weir_api *api, const char *folder)
+                weir_api *api)
 {
     loader_visit *visits = calloc(weir_runtime_lanes(runtime), sizeof *visits);
     if (!visits)
         return WEIR_ENOMEM;
-    *l = (loader){.runtime = runtime,
-                  .pools = pools,
-                  .names = names,
-                  .api = api,
-                  .folder = folder,
-                  .visits = visits};
+    *l = (loader){.runtime = runtime, .pools = pools, .names = names, .api = api, .visits = visits};
     while (names[l->pool_count])
         l->pool_count++;
     return 0;
@@ -54,7 +49,9 @@ int loader_open(loader *l, weir_runtime *runtime, weir_pool *const *pools, const
 
 void loader_close(loader *l)
 {
+    query_set_unref(l->served);
     free(l->visits);
+    l->served = NULL;
     l->visits = NULL;
 }
 
@@ -86,10 +83,8 @@ static void await_lanes(loader *l)
 /* ---- The queries ---- */
 
 typedef struct reading {
-    const char *folder;
+    const loader_source *source;
     const char *const *pools;
-    query_auth auth;
-    uint32_t auth_met;
     query_set *set;
     query_fault *fault;
     int outcome;
@@ -98,9 +93,9 @@ typedef struct reading {
 static void read_folder(void *arg)
 {
     reading *r = arg;
-    r->outcome = query_set_read(r->folder, r->pools, &r->set, r->fault);
+    r->outcome = query_set_read(r->source->folder, r->pools, &r->set, r->fault);
     if (r->outcome == 0)
-        r->outcome = query_set_guard(r->set, r->auth, r->auth_met, r->fault);
+        r->outcome = query_set_guard(r->set, r->source->auth, r->source->auth_met, r->fault);
 }
 
 static int describe_on(weir_pool *pool, uint32_t index, query_set *set, query_fault *fault)
@@ -127,26 +122,35 @@ static int describe(loader *l, query_set *set, query_fault *fault)
 }
 
 /* One attempt, from the folder on: a set that was described in part is not used again. */
-static int load(loader *l, uint32_t *queries, query_fault *fault)
+static int attempt(loader *l, const loader_source *source, query_set **set, query_fault *fault)
 {
-    reading files = {.folder = l->folder,
-                     .pools = l->names,
-                     .auth = l->auth,
-                     .auth_met = l->auth_met,
-                     .fault = fault};
+    reading files = {.source = source, .pools = l->names, .fault = fault};
     l->absent = 0;
     int r = weir_work(read_folder, &files);
-    if (r < 0)
-        return r;
-    r = files.outcome < 0 ? files.outcome : describe(l, files.set, fault);
-    if (r < 0) {
+    if (r == 0)
+        r = files.outcome;
+    if (r == 0)
+        r = describe(l, files.set, fault);
+    if (r == 0)
+        *set = files.set;
+    else
         query_set_unref(files.set);
-        return r;
-    }
-    *queries = query_set_count(files.set);
-    weir_api_install(l->api, files.set);
-    await_lanes(l);
-    return 0;
+    return r;
+}
+
+static bool is_absence(int r)
+{
+    return r < 0 && r != WEIR_EINVAL && r != WEIR_ECANCELED;
+}
+
+int loader_prepare(loader *l, const loader_source *source, query_set **set, query_fault *fault)
+{
+    int r = attempt(l, source, set, fault);
+    weir_error why;
+    if (is_absence(r))
+        snprintf(fault->message, sizeof fault->message, "pool \"%s\": %s", l->names[l->absent],
+                 absence_reason(l->pools[l->absent], r, &why));
+    return r;
 }
 
 static void say_waiting(const loader *l, int error, uint64_t *said_ns)
@@ -160,23 +164,26 @@ static void say_waiting(const loader *l, int error, uint64_t *said_ns)
     *said_ns = weir_now();
 }
 
-int loader_run(loader *l, bool patient, uint32_t *queries, query_fault *fault)
+int loader_prepare_patiently(loader *l, const loader_source *source, query_set **set,
+                             query_fault *fault)
 {
     uint64_t said_ns = 0;
     for (;;) {
         *fault = (query_fault){0};
-        int r = load(l, queries, fault);
-        if (r == 0 || r == WEIR_EINVAL || r == WEIR_ECANCELED)
+        int r = attempt(l, source, set, fault);
+        if (!is_absence(r))
             return r;
-        if (!patient) {
-            weir_error why;
-            snprintf(fault->message, sizeof fault->message, "pool \"%s\": %s", l->names[l->absent],
-                     absence_reason(l->pools[l->absent], r, &why));
-            return r;
-        }
         say_waiting(l, r, &said_ns);
         r = weir_sleep(PAUSE_NS);
         if (r < 0)
             return r;
     }
+}
+
+void loader_install(loader *l, query_set *set)
+{
+    query_set_unref(l->served);
+    l->served = query_set_ref(set);
+    weir_api_install(l->api, set);
+    await_lanes(l);
 }

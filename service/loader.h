@@ -11,6 +11,13 @@ typedef struct loader_visit {
     struct loader *loader;
 } loader_visit;
 
+/* What is to be loaded. */
+typedef struct loader_source {
+    const char *folder;
+    query_auth auth;   /* as query_set_guard's `fallback` */
+    uint32_t auth_met; /* and its `met` */
+} loader_source;
+
 /* Stays in place until the runtime is closed. */
 typedef struct loader {
     weir_runtime *runtime;
@@ -18,9 +25,7 @@ typedef struct loader {
     const char *const *names;
     uint32_t pool_count;
     weir_api *api;
-    const char *folder;
-    query_auth auth; /* as query_set_guard's `fallback` and `met`: to be set before a load */
-    uint32_t auth_met;
+    query_set *served;    /* installed last; NULL: none yet */
     uint32_t absent;      /* the pool that an attempt could not ask */
     loader_visit *visits; /* one a lane */
     weir_lane *home;      /* where it loads */
@@ -29,15 +34,22 @@ typedef struct loader {
 
 /* WEIR_ENOMEM. */
 int loader_open(loader *l, weir_runtime *runtime, weir_pool *const *pools, const char *const *names,
-                weir_api *api, const char *folder);
+                weir_api *api);
 void loader_close(loader *l);
 
-/* Reads the folder, has every query described on its own pool, and installs them: all or none; by
- * its return every lane serves them. One at a time. With `patient` it waits for databases that are
- * not there, for as long as it takes, and says so in the log. WEIR_EINVAL with `fault`;
- * WEIR_ECANCELED; without patience also what kept it from the database, with the reason as the
- * fault's message and no file. */
-weir_async int loader_run(loader *l, bool patient, uint32_t *queries, query_fault *fault);
+/* Reads the folder, and has every query described on its own pool: a set for loader_install.
+ * WEIR_EINVAL with `fault`; WEIR_ECANCELED; what kept it from a database, with the reason as the
+ * fault's message and no file. One at a time. */
+weir_async int loader_prepare(loader *l, const loader_source *source, query_set **set,
+                              query_fault *fault);
+
+/* The same, waiting for databases that are not there for as long as it takes, and saying so in the
+ * log. */
+weir_async int loader_prepare_patiently(loader *l, const loader_source *source, query_set **set,
+                                        query_fault *fault);
+
+/* Installs a set, and takes it over: by the return every lane serves it. */
+weir_async void loader_install(loader *l, query_set *set);
 
 /* "file:line: message", leaving out what is not known. */
 void fault_text(const query_fault *fault, char *text, size_t size);

@@ -212,6 +212,12 @@ static void ring_put(const char *bytes, size_t length)
     sink.used += length;
 }
 
+void log_set_level(weir_level level)
+{
+    if (sink.ring)
+        atomic_store(&sink.level, (int)level);
+}
+
 bool log_wants(weir_level level)
 {
     return (int)level >= atomic_load_explicit(&sink.level, memory_order_acquire);

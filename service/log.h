@@ -37,6 +37,8 @@ int log_open(const log_options *options);
 /* Writes out what is in the ring, for two seconds at most, and stops the writer. */
 void log_close(void);
 
+/* From now on lines below are left out. */
+void log_set_level(weir_level level);
 bool log_wants(weir_level level);
 void log_line(weir_level level, const char *event, const char *message, const log_field *fields,
               size_t field_count);

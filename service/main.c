@@ -34,11 +34,13 @@ static void flags_help(void)
 {
     puts("usage: weir serve [FLAGS]\n       weir check DIR [FLAGS]\n       weir health [FLAGS]\n\n"
          "Each flag takes its value after a space or an equals sign; the variable beside it does\n"
-         "the same, and the flag outranks it. TIME is 250ms, 2s, 5m; SIZE is 64k, 1m. PG*\n"
-         "variables, service and password files work as in psql.\n");
+         "the same, and the flag outranks it; of a text the variable with _FILE behind its name\n"
+         "reads it from that file. Both outrank lines NAME = VALUE in the file of --config.\n"
+         "TIME is 250ms, 2s, 5m; SIZE is 64k, 1m. PG* variables, service and password files work\n"
+         "as in psql. A * marks what a reload changes; the rest is for the next start.\n");
     config_help(stdout);
-    puts("\nSIGTERM or SIGINT stops it once running requests have ended; SIGHUP reads the queries\n"
-         "again, all of them or none.");
+    puts("\nSIGTERM or SIGINT stops it once running requests have ended; SIGHUP reads queries,\n"
+         "settings, tokens and the certificate again, all of it or nothing.");
 }
 
 static int usage(const char *why)
@@ -75,7 +77,9 @@ static int configured(int argc, char **argv, int (*command)(const config *c))
     }
     if (folder)
         c.queries = folder;
-    return command(&c);
+    int code = command(&c);
+    config_free(&c);
+    return code;
 }
 
 /* A standard descriptor that whoever started us has closed would go to the first socket opened, and

@@ -1,7 +1,8 @@
-/* reload.c: requests to read the queries again that wait to be told how it went. */
+/* reload.c: requests to read everything again that wait to be told how it went. */
 #include "reload.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Goes to the lane that loads, and comes back. Whoever gives up waiting leaves it behind. */
 struct reload_ticket {
@@ -12,15 +13,21 @@ struct reload_ticket {
     weir_semaphore back; /* on `home`, as `left_behind` */
     bool left_behind;
     int result;
-    uint32_t queries;
+    char *report; /* NULL: none */
     query_fault fault;
 };
+
+static void ticket_free(reload_ticket *t)
+{
+    free(t->report);
+    free(t);
+}
 
 static void come_back(weir_job *job)
 {
     reload_ticket *t = weir_container(job, reload_ticket, job);
     if (t->left_behind)
-        free(t);
+        ticket_free(t);
     else
         weir_semaphore_release(&t->back);
 }
@@ -45,7 +52,7 @@ static void arrive(weir_job *job)
     desk->wanted(desk);
 }
 
-int reload_ask(reload_desk *desk, uint32_t *queries, query_fault *fault)
+int reload_ask(reload_desk *desk, char **report, query_fault *fault)
 {
     reload_ticket *t = calloc(1, sizeof *t);
     if (!t)
@@ -60,9 +67,10 @@ int reload_ask(reload_desk *desk, uint32_t *queries, query_fault *fault)
         return r;
     }
     r = t->result;
-    *queries = t->queries;
+    *report = t->report;
     *fault = t->fault;
-    free(t);
+    t->report = NULL;
+    ticket_free(t);
     return r;
 }
 
@@ -72,27 +80,27 @@ void reload_begin(reload_desk *desk)
     desk->asked = NULL;
 }
 
-static void send_all_back(reload_ticket **list, int result, uint32_t queries,
+static void send_all_back(reload_ticket **list, int result, const char *report,
                           const query_fault *fault)
 {
     while (*list) {
         reload_ticket *t = *list;
         *list = t->next;
-        t->queries = queries;
+        t->report = report ? strdup(report) : NULL;
         if (fault)
             t->fault = *fault;
-        send_back(t, result);
+        send_back(t, report && !t->report ? WEIR_ENOMEM : result);
     }
 }
 
-void reload_end(reload_desk *desk, int result, uint32_t queries, const query_fault *fault)
+void reload_end(reload_desk *desk, int result, const char *report, const query_fault *fault)
 {
-    send_all_back(&desk->served, result, queries, fault);
+    send_all_back(&desk->served, result, report, fault);
 }
 
 void reload_close(reload_desk *desk)
 {
     desk->closed = true;
-    send_all_back(&desk->served, WEIR_ECANCELED, 0, NULL);
-    send_all_back(&desk->asked, WEIR_ECANCELED, 0, NULL);
+    send_all_back(&desk->served, WEIR_ECANCELED, NULL, NULL);
+    send_all_back(&desk->asked, WEIR_ECANCELED, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* reload.h: requests to read the queries again that wait to be told how it went. */
+/* reload.h: requests to read everything again that wait to be told how it went. */
 #ifndef WEIR_RELOAD_H
 #define WEIR_RELOAD_H
 
@@ -17,12 +17,14 @@ typedef struct reload_desk {
 } reload_desk;
 
 /* Asks for a load, and waits until one that began after this call has ended. In a task of any lane.
- * The load's result; WEIR_ECANCELED, WEIR_ETIMEDOUT, WEIR_ENOMEM. */
-weir_async int reload_ask(reload_desk *desk, uint32_t *queries, query_fault *fault);
+ * The load's result, with its report for the caller to free(); WEIR_ECANCELED, WEIR_ETIMEDOUT,
+ * WEIR_ENOMEM. */
+weir_async int reload_ask(reload_desk *desk, char **report, query_fault *fault);
 
-/* A load begins; it has ended, with `fault` where it has one; there will be no more. */
+/* A load begins; it has ended, with `report` (copied) or with `fault` where it has one; there will
+ * be no more. */
 void reload_begin(reload_desk *desk);
-void reload_end(reload_desk *desk, int result, uint32_t queries, const query_fault *fault);
+void reload_end(reload_desk *desk, int result, const char *report, const query_fault *fault);
 void reload_close(reload_desk *desk);
 
 #endif

@@ -12,12 +12,14 @@
 
 #include "../api/api.h"
 #include "access.h"
+#include "certificate_file.h"
 #include "events.h"
 #include "exits.h"
 #include "feeds.h"
 #include "loader.h"
 #include "log.h"
 #include "reload.h"
+#include "reloadables.h"
 #include "secret.h"
 #include "signals.h"
 
@@ -30,7 +32,8 @@
 
 /* On lane 0, but for what is set before the lanes run. */
 typedef struct service {
-    const config *config;
+    const config *start;
+    const config *config; /* in force: `start`, or that of the last reload */
     uint32_t clients_max;
     weir_runtime *runtime;
     const char *pool_names[QUERY_POOLS_MAX + 1]; /* the default one's first */
@@ -43,13 +46,14 @@ typedef struct service {
     signals signals;
     loader loader;
     reload_desk desk;
-    weir_job drain_job;       /* brings an operator's wish here */
-    _Atomic bool drain_asked; /* it is under way */
-    weir_semaphore wake;      /* there is something new below */
-    bool stop, reload;        /* asked for by a signal or an operator */
-    weir_task *loading;       /* NULL: no load is under way */
-    bool loaded;              /* that load has ended */
-    bool ready;               /* some load has succeeded */
+    weir_job drain_job;            /* brings an operator's wish here */
+    weir_certificate *certificate; /* of the start; NULL: HTTP is served */
+    _Atomic bool drain_asked;      /* it is under way */
+    weir_semaphore wake;           /* there is something new below */
+    bool stop, reload;             /* asked for by a signal or an operator */
+    weir_task *loading;            /* NULL: no load is under way */
+    bool loaded;                   /* that load has ended */
+    bool ready;                    /* some load has succeeded */
     uint64_t began_ns;
     int exit_code;
 } service;
@@ -109,10 +113,10 @@ static void reload_wanted(reload_desk *desk)
     weir_semaphore_release(&s->wake);
 }
 
-static int ask_for_reload(void *arg, uint32_t *queries, query_fault *fault)
+static int ask_for_reload(void *arg, char **report, query_fault *fault)
 {
     service *s = arg;
-    return reload_ask(&s->desk, queries, fault);
+    return reload_ask(&s->desk, report, fault);
 }
 
 /* ---- Loading ---- */
@@ -129,76 +133,75 @@ static void tell_failure(service *s, const query_fault *fault)
              2);
 }
 
-static void tell_success(service *s, uint32_t queries)
+static int first_load(service *s, query_fault *fault)
 {
-    if (s->ready)
-        log_say(WEIR_INFO, "service.reloaded", "serving the queries as they are now",
-                field_uint("queries", queries));
-    else
-        log_say(WEIR_INFO, "service.ready", "ready", field_uint("queries", queries),
-                field_uint("port", weir_api_port(s->api)),
-                field_ms("duration_ms", weir_now() - s->began_ns));
-}
-
-/* Reading tokens and keys again, off the loop. */
-typedef struct access_reading {
-    service *service;
-    query_fault *fault;
-    int outcome;
-} access_reading;
-
-static void read_access(void *arg)
-{
-    access_reading *r = arg;
-    r->outcome = access_read(r->service->config, &r->service->known, r->fault);
-}
-
-static void trust(service *s)
-{
-    s->loader.auth = (query_auth)s->config->auth;
-    s->loader.auth_met = access_kinds(s->known);
-    weir_api_trust(s->api, s->known);
+    query_set *set;
+    const loader_source source = {.folder = s->config->queries,
+                                  .auth = (query_auth)s->config->auth,
+                                  .auth_met = access_kinds(s->known)};
+    credentials_unref(weir_api_trust(s->api, s->known));
     s->known = NULL;
+    int r = loader_prepare_patiently(&s->loader, &source, &set, fault);
+    if (r < 0)
+        return r;
+    uint32_t queries = query_set_count(set);
+    loader_install(&s->loader, set);
+    log_say(WEIR_INFO, "service.ready", "ready", field_uint("queries", queries),
+            field_uint("port", weir_api_port(s->api)),
+            field_ms("duration_ms", weir_now() - s->began_ns));
+    s->ready = true;
+    return 0;
 }
 
-/* Tokens first: one that is taken back must not stay because a query is wrong. */
-static int load_all(service *s, uint32_t *queries, query_fault *fault)
+static int load_again(service *s, buffer *report, query_fault *fault)
 {
-    access_reading access = {.service = s, .fault = fault};
-    int r = s->ready ? weir_work(read_access, &access) : 0; /* at the start it has been done */
-    if (r == 0)
-        r = access.outcome;
-    if (r == 0 && s->known)
-        trust(s);
-    return r == 0 ? loader_run(&s->loader, !s->ready, queries, fault) : r;
+    reload *again = calloc(1, sizeof *again);
+    if (!again)
+        return WEIR_ENOMEM;
+    *again = (reload){.start = s->start,
+                      .now = &s->config,
+                      .api = s->api,
+                      .pools = s->pools,
+                      .loader = &s->loader};
+    int r = reload_all(again, fault);
+    if (r == 0) {
+        reload_tell(again);
+        reload_report(again, report);
+    }
+    reload_forget(again);
+    free(again);
+    return r;
 }
 
 static int load(void *arg)
 {
     service *s = arg;
-    uint32_t queries = 0;
-    query_fault *fault = malloc(sizeof *fault); /* too large for a task's stack to be wasted on */
-    int r = fault ? load_all(s, &queries, fault) : WEIR_ENOMEM;
-    if (r == 0) {
-        tell_success(s, queries);
-        s->ready = true;
-    } else if (r != WEIR_ECANCELED && fault) {
+    buffer report = {0};
+    query_fault *fault = calloc(1, sizeof *fault); /* too large to waste a task's stack on */
+    int r = !fault ? WEIR_ENOMEM : s->ready ? load_again(s, &report, fault) : first_load(s, fault);
+    if (r < 0 && r != WEIR_ECANCELED && fault)
         tell_failure(s, fault);
-    }
-    reload_end(&s->desk, r, queries, fault);
+    if (report.failed) /* in force, and nobody can be told */
+        r = WEIR_ENOMEM;
+    reload_end(&s->desk, r, r == 0 ? report.data : NULL, fault);
+    buffer_free(&report);
     free(fault);
     s->loaded = true;
     weir_semaphore_release(&s->wake);
     return r;
 }
 
+/* Who asks before the first load has ended is answered by the second: that one says what changes.
+ */
 static void start_load(service *s)
 {
-    s->reload = s->loaded = false;
-    reload_begin(&s->desk);
+    s->loaded = false;
+    s->reload = !s->ready && s->desk.asked;
+    if (s->ready)
+        reload_begin(&s->desk);
     if (weir_spawn(load, s, &s->loading) < 0) {
         s->loading = NULL;
-        reload_end(&s->desk, WEIR_ENOMEM, 0, NULL);
+        reload_end(&s->desk, WEIR_ENOMEM, NULL, NULL);
         log_say(WEIR_ERROR, "service.reload_failed", weir_strerror(WEIR_ENOMEM));
         if (!s->ready) {
             s->stop = true;
@@ -227,7 +230,7 @@ static void watch(service *s)
         if (s->loading && s->loaded)
             end_load(s);
         if (s->reload && !s->stop && !s->loading) {
-            log_say(WEIR_INFO, "service.reloading", "reading the queries again");
+            log_say(WEIR_INFO, "service.reloading", "reading queries and settings again");
             start_load(s);
         }
     }
@@ -304,8 +307,7 @@ static void close_all(service *s)
 static int run(void *arg)
 {
     service *s = arg;
-    if (loader_open(&s->loader, s->runtime, s->pools, s->pool_names, s->api, s->config->queries) <
-        0) {
+    if (loader_open(&s->loader, s->runtime, s->pools, s->pool_names, s->api) < 0) {
         log_say(WEIR_ERROR, "service.start_failed", weir_strerror(WEIR_ENOMEM));
         s->exit_code = EXIT_SYSTEM;
     } else if (signals_open(&s->signals, caught, s) == 0) {
@@ -376,14 +378,9 @@ static int open_pools(service *s)
     return code == EXIT_FINE ? feeds_open(&s->feeds, s->config, s->runtime, s->pool_log) : code;
 }
 
-static int open_api(service *s)
+void serve_api_options(const config *c, weir_api_options *options)
 {
-    char why[256] = "";
-    const config *c = s->config;
-    const weir_api_options options = {
-        .runtime = s->runtime,
-        .pools = s->pools,
-        .pool_count = s->pool_count,
+    *options = (weir_api_options){
         .listen = c->listen,
         .admin_listen = c->admin_listen,
         .acquire_timeout_ns = c->acquire_timeout_ns,
@@ -395,16 +392,11 @@ static int open_api(service *s)
         .body_max = c->body_max,
         .connection_memory = c->header_max,
         .gzip_min = c->gzip_min,
-        .connections_max = s->clients_max,
         .idle_timeout_ns = c->client_timeout_ns,
-        .feeds = s->feeds.list,
-        .feed_count = s->feeds.count,
         .events_kept = c->events_buffer,
         .events_clients_max = c->events_clients_max,
         .events_heartbeat_ns = c->events_heartbeat_ns,
-        .pool_log = s->pool_log,
         .on_feed = events_log_feed,
-        .arg = s->pool_log,
         .cors_origins = c->cors_origin,
         .rate_limit = c->rate_limit,
         .trusted_proxies = c->trusted_proxies,
@@ -418,9 +410,42 @@ static int open_api(service *s)
         .on_client_cut = events_log_client,
         .auth = (query_auth)c->auth,
         .expose_sql = c->expose_sql,
+        .tls_priorities = c->tls_priorities,
+        .admin_plain = c->admin_tls != 0,
         .on_request = events_log_request,
-        .operator= {.arg = s, .reload = ask_for_reload, .drain = ask_for_drain},
     };
+}
+
+static int complain_of(const query_fault *fault, int error, int exit_code)
+{
+    char text[sizeof fault->file + sizeof fault->message + 16];
+    fault_text(fault, text, sizeof text);
+    complain("%s", error == WEIR_EINVAL ? text : weir_strerror(error));
+    return error == WEIR_EINVAL ? exit_code : EXIT_SYSTEM;
+}
+
+static int read_certificate(service *s)
+{
+    query_fault fault = {0};
+    int r = certificate_file_read(s->config, &s->certificate, &fault);
+    return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_USAGE);
+}
+
+static int open_api(service *s)
+{
+    char why[256] = "";
+    weir_api_options options;
+    serve_api_options(s->config, &options);
+    options.certificate = s->certificate;
+    options.runtime = s->runtime;
+    options.pools = s->pools;
+    options.pool_count = s->pool_count;
+    options.connections_max = s->clients_max;
+    options.feeds = s->feeds.list;
+    options.feed_count = s->feeds.count;
+    options.pool_log = options.arg = s->pool_log;
+    options.operator=(weir_api_operator){
+        .arg = s, .reload = ask_for_reload, .drain = ask_for_drain};
     int r = weir_api_open(&options, &s->api, why, sizeof why);
     if (r == 0)
         return EXIT_FINE;
@@ -435,14 +460,6 @@ static int task_close(void *arg)
     close_pools(s);
     weir_runtime_stop(s->runtime);
     return 0;
-}
-
-static int complain_of(const query_fault *fault, int error, int exit_code)
-{
-    char text[sizeof fault->file + sizeof fault->message + 16];
-    fault_text(fault, text, sizeof text);
-    complain("%s", error == WEIR_EINVAL ? text : weir_strerror(error));
-    return error == WEIR_EINVAL ? exit_code : EXIT_SYSTEM;
 }
 
 /* A wrong file is known before anything is opened. */
@@ -491,14 +508,18 @@ static uint32_t affordable_clients(const config *c)
 
 static void tell_start(const service *s)
 {
-    char database[256];
+    char database[256], expires[DATE_SIZE] = "";
     secret_hide(s->config->database, database, sizeof database);
+    if (s->certificate)
+        certificate_file_date(weir_certificate_look(s->certificate).expires, expires);
     const log_field fields[] = {
         field_text("version", WEIR_VERSION),
+        field_text("config", s->config->config),
         field_text("listen", s->config->listen),
         field_uint("port", weir_api_port(s->api)),
         s->config->admin_listen ? field_uint("admin_port", weir_api_admin_port(s->api))
                                 : field_text("admin_port", NULL),
+        field_text("tls_expires", s->certificate ? expires : NULL),
         field_text("database", *database ? database : "from the environment"),
         field_text("queries", s->config->queries),
         field_uint("lanes", weir_runtime_lanes(s->runtime)),
@@ -507,6 +528,8 @@ static void tell_start(const service *s)
         field_uint("pid", (uint64_t)getpid()),
     };
     log_line(WEIR_INFO, "service.started", "listening", fields, sizeof fields / sizeof *fields);
+    if (s->certificate)
+        certificate_file_warn(s->config, weir_certificate_look(s->certificate));
     if (s->clients_max < s->config->clients_max)
         log_say(WEIR_WARN, "service.limited",
                 "the limit of open files leaves room for fewer clients than --clients-max",
@@ -549,6 +572,8 @@ static int start(service *s)
     const weir_runtime_options options = {.lanes = config_lanes(s->config)};
 
     int code = check_files(s);
+    if (code == EXIT_FINE)
+        code = read_certificate(s);
     if (code != EXIT_FINE)
         return code;
     if (s->clients_max == 0) {
@@ -573,7 +598,8 @@ static int start(service *s)
 
 int serve(const config *c)
 {
-    service s = {.config = c, .clients_max = affordable_clients(c), .began_ns = weir_now()};
+    service s = {
+        .start = c, .config = c, .clients_max = affordable_clients(c), .began_ns = weir_now()};
 
     config_pool_names(c, s.pool_names);
     s.drain_job.run = drain_wanted;
@@ -582,5 +608,7 @@ int serve(const config *c)
     signal(SIGHUP, SIG_IGN); /* until it can be heeded */
     int code = start(&s);
     credentials_unref(s.known);
+    weir_certificate_unref(s.certificate);
+    reload_drop(c, s.config);
     return code;
 }
