@@ -136,14 +136,16 @@ void certificate_close(certificate_slot *slot)
     pthread_mutex_destroy(&slot->lock);
 }
 
+/* One that is the same would only have clients that come back shake hands in full. */
 bool certificate_put(certificate_slot *slot, weir_certificate *certificate)
 {
     pthread_mutex_lock(&slot->lock);
     weir_certificate *old = slot->certificate;
-    slot->certificate = certificate;
     bool same = old && strcmp(old->tag, certificate->tag) == 0;
+    if (!same)
+        slot->certificate = certificate;
     pthread_mutex_unlock(&slot->lock);
-    weir_certificate_unref(old);
+    weir_certificate_unref(same ? certificate : old);
     return !same;
 }
 

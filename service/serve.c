@@ -121,15 +121,16 @@ static int ask_for_reload(void *arg, char **report, query_fault *fault)
 
 /* ---- Loading ---- */
 
-static void tell_failure(service *s, const query_fault *fault)
+static void tell_failure(service *s, int error, const query_fault *fault)
 {
     char text[sizeof fault->file + sizeof fault->message + 16];
     fault_text(fault, text, sizeof text);
+    const char *why = *fault->message ? text : weir_strerror(error);
     const log_field where[] = {
         field_text("file", *fault->file ? fault->file : NULL),
         fault->line ? field_uint("line", fault->line) : field_text("line", NULL),
     };
-    log_line(WEIR_ERROR, s->ready ? "service.reload_failed" : "service.start_failed", text, where,
+    log_line(WEIR_ERROR, s->ready ? "service.reload_failed" : "service.start_failed", why, where,
              2);
 }
 
@@ -180,7 +181,7 @@ static int load(void *arg)
     query_fault *fault = calloc(1, sizeof *fault); /* too large to waste a task's stack on */
     int r = !fault ? WEIR_ENOMEM : s->ready ? load_again(s, &report, fault) : first_load(s, fault);
     if (r < 0 && r != WEIR_ECANCELED && fault)
-        tell_failure(s, fault);
+        tell_failure(s, r, fault);
     if (report.failed) /* in force, and nobody can be told */
         r = WEIR_ENOMEM;
     reload_end(&s->desk, r, r == 0 ? report.data : NULL, fault);

@@ -75,7 +75,7 @@ static int serve(void **state)
 /* The configuration of the beginning, and more behind it or in its place. */
 static void configure_more(const char *more)
 {
-    char text[16384];
+    char text[32768];
     snprintf(text, sizeof text, "%s%s", beginning, more);
     configure(text);
 }
@@ -275,6 +275,33 @@ static void tokens_change_without_being_told(void **state)
     assert_null(strstr(weir_output(weir), "fresh-one"));
 }
 
+static void contents_of_other_files_change_too(void **state)
+{
+    char clients[PATH_MAX + 16], secret[PATH_MAX + 16], more[2 * PATH_MAX + 128];
+    snprintf(clients, sizeof clients, "%s/clients", folder);
+    snprintf(secret, sizeof secret, "%s/secret", folder);
+    write_file(clients, "client-one\n");
+    write_file(secret, "0123456789abcdef0123456789abcdef\n");
+    snprintf(more, sizeof more, "client-token-file = %s\njwt-secret-file = %s\n", clients, secret);
+    configure_more(more);
+    http_reply r = reload();
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    reloads_and_changes("[]");
+    write_file(clients, "client-two\n");
+    reloads_and_changes("[{\"name\":\"client-token-file\"}]");
+    write_file(secret, "0123456789abcdef0123456789abcdeX\n");
+    reloads_and_changes("[{\"name\":\"jwt-secret-file\"}]");
+    write_file(secret, "too short\n");
+    write_file(clients, "client-three\n");
+    r = reload();
+    assert_problem(&r, 422, "reload_failed");
+    assert_non_null(strstr(text(&r, "detail"), "/secret: "));
+    http_reply_free(&r);
+    assert_null(strstr(weir_output(weir), "client-two"));
+    assert_null(strstr(weir_output(weir), "client-three"));
+}
+
 static void sighup_does_the_same(void **state)
 {
     configure_instead("pool-max = 6", "pool-max = 5");
@@ -445,6 +472,7 @@ int main(void)
         served(queries_that_came_went_and_changed_are_named),
         served(what_only_a_restart_changes_is_told_each_time),
         served(tokens_change_without_being_told),
+        served(contents_of_other_files_change_too),
         served(sighup_does_the_same),
         served(a_fault_anywhere_changes_nothing),
         served(a_database_that_is_away_changes_nothing),
