@@ -19,7 +19,6 @@
 static const char *const auth_choices[] = {"none", "token", "jwt", NULL}; /* as query_auth */
 static const char *const format_choices[] = {"auto", "json", "text", NULL};
 static const char *const onoff_choices[] = {"off", "on", NULL};
-static const char *const switch_choices[] = {"on", "off", NULL};
 static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 
@@ -175,7 +174,7 @@ static const flag flags[] = {
      "protocols and ciphers, in GnuTLS's words; without: TLS 1.2 and 1.3, forward secrecy", 0, 0,
      NULL},
     {"admin-tls", KIND_CHOICE, FIELD(admin_tls), "on|off", "on",
-     "with a certificate, the listener for operators is HTTPS, too", 0, 0, switch_choices},
+     "with a certificate, the listener for operators is HTTPS, too", 0, 0, onoff_choices},
     {"expose-sql", KIND_SWITCH, LIVE(expose_sql), NULL, "off",
      "show SQL text and refused rows in error answers", 0, 0, NULL},
     {"log-format", KIND_CHOICE, FIELD(log_format), "auto|json|text", "auto",

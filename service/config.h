@@ -42,7 +42,7 @@ typedef struct config {
     const char *jwt_role;
     const char *tls_cert, *tls_key; /* both, or NULL */
     const char *tls_priorities;
-    uint32_t admin_tls; /* 0: on, 1: off */
+    uint32_t admin_tls; /* 0: off */
     uint32_t batch_max, batch_concurrency;
     uint64_t batch_timeout_ns;
     bool leak_reclaim;

@@ -142,7 +142,7 @@ int health(const config *c)
     int error = getaddrinfo(*host ? host : NULL, service, &hints, &found);
     if (error)
         return not_ready(gai_strerror(error));
-    int code = ask(found, c->tls_cert && (!c->admin_listen || c->admin_tls == 0));
+    int code = ask(found, c->tls_cert && (!c->admin_listen || c->admin_tls));
     freeaddrinfo(found);
     return code;
 }

@@ -412,7 +412,7 @@ void serve_api_options(const config *c, weir_api_options *options)
         .auth = (query_auth)c->auth,
         .expose_sql = c->expose_sql,
         .tls_priorities = c->tls_priorities,
-        .admin_plain = c->admin_tls != 0,
+        .admin_plain = !c->admin_tls,
         .on_request = events_log_request,
     };
 }
