@@ -39,33 +39,15 @@ enum { VARIABLE_MAX = 40 };
 
 /* The flags in their order; NULL behind the last. */
 const flag *config_flag_at(size_t index);
+/* Its place in that order, as in config.said. */
 size_t config_flag_index(const flag *f);
+/* The one of exactly that name, without its dashes; NULL when there is none. */
 const flag *config_flag_named(const char *name, size_t length);
 /* The one whose name `name` was probably meant to be, or NULL. */
 const char *config_flag_near(const char *name);
+/* The name of the environment's variable that says the same. */
 void config_variable(const flag *f, char variable[VARIABLE_MAX]);
+/* It can be said several times, and all that is said counts. */
 bool config_is_list(const flag *f);
-
-/* A value, and who says it. */
-typedef struct config_word {
-    const char *source; /* as errors name it */
-    const char *value;
-    config_rank rank;
-    uint32_t line; /* of the file; 0: elsewhere */
-} config_word;
-
-/* Stores it. CONFIG_BAD with why. */
-config_outcome config_take(const flag *f, config_word word, config *c, char *why, size_t why_size);
-
-/* Writes why, and is CONFIG_BAD. */
-config_outcome config_wrong(char *why, size_t why_size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* ---- config_sources.c ---- */
-
-/* The file `c->config`, where there is one. */
-config_outcome config_read_file(config *c, char *why, size_t why_size);
-/* The variables, and the files that WEIR_…_FILE name. */
-config_outcome config_read_environment(config_env_fn env, config *c, char *why, size_t why_size);
 
 #endif

@@ -1,10 +1,12 @@
 /* config_sources.c: what a configuration is told by its file and by the environment. */
+#include "config_sources.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config_file.h"
-#include "config_flags.h"
+#include "config_value.h"
 #include "small_file.h"
 
 enum { PLACE_MAX = 300 };
