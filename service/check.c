@@ -9,9 +9,10 @@
 #include "../api/query_set.h"
 #include "../pool/weir.h"
 #include "access.h"
+#include "complaint.h"
 #include "exits.h"
 #include "loader.h"
-#include "serve.h"
+#include "serve_pools.h"
 
 #define LOOK_NS WEIR_S(60) /* at all queries of a pool, on a connection that is there */
 
@@ -63,9 +64,9 @@ static int no_database(const checking *k, uint32_t index, weir_pool *pool, int e
     weir_error why;
     const char *reason = absence_reason(pool, error, &why);
     bool named = index > 0;
-    fprintf(stderr, "weir: %sthe database%s%s%s cannot be asked: %s\n",
-            k->all.errors == 0 ? "the files are well-formed, but " : "", named ? " of pool \"" : "",
-            named ? k->names[index] : "", named ? "\"" : "", reason);
+    complain("%sthe database%s%s%s cannot be asked: %s",
+             k->all.errors == 0 ? "the files are well-formed, but " : "",
+             named ? " of pool \"" : "", named ? k->names[index] : "", named ? "\"" : "", reason);
     return EXIT_UNAVAILABLE;
 }
 
@@ -148,7 +149,7 @@ static int verdict(const checking *k, int code)
 static int tell(checking *k, int code)
 {
     if (code < 0) {
-        fprintf(stderr, "weir: %s\n", weir_strerror(code));
+        complain("%s", weir_strerror(code));
         return EXIT_SYSTEM;
     }
     tell_findings(&k->all);
@@ -166,22 +167,19 @@ static int read_access(const config *c, uint32_t *met)
 {
     credentials *known;
     query_fault fault = {0};
-    char text[sizeof fault.file + sizeof fault.message + 16];
     int r = access_read(c, &known, &fault);
     if (r == 0) {
         *met = access_kinds(known);
         credentials_unref(known);
         return EXIT_FINE;
     }
-    fault_text(&fault, text, sizeof text);
-    fprintf(stderr, "weir: %s\n", r == WEIR_EINVAL ? text : weir_strerror(r));
-    return r == WEIR_EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
+    return complain_of(&fault, r, EXIT_USAGE);
 }
 
 int check(const config *c)
 {
     checking k = {.config = c};
-    uint32_t auth_met;
+    uint32_t auth_met = 0;
     int code = read_access(c, &auth_met);
     if (code != EXIT_FINE)
         return code;

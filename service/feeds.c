@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "exits.h"
-#include "serve.h"
+#include "serve_pools.h"
 
 /* Given back when nobody listens any more, the connection is closed after so long. */
 #define IDLE WEIR_S(1)

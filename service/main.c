@@ -8,6 +8,7 @@
 #include "../api/nearest.h"
 #include "../pool/weir.h"
 #include "check.h"
+#include "complaint.h"
 #include "config.h"
 #include "exits.h"
 #include "health.h"
@@ -45,7 +46,7 @@ static void flags_help(void)
 
 static int usage(const char *why)
 {
-    fprintf(stderr, "weir: %s\n", why);
+    complain("%s", why);
     return EXIT_USAGE;
 }
 

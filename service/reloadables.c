@@ -7,6 +7,7 @@
 #include "access.h"
 #include "certificate_file.h"
 #include "log.h"
+#include "serve_api.h"
 
 /* The most that weir_pool_resize takes where --pool-limit does not say. */
 #define USUAL_LIMIT 100

@@ -6,7 +6,6 @@
 #include "../api/buffer.h"
 #include "config_change.h"
 #include "loader.h"
-#include "serve.h"
 
 /* One reload. */
 typedef struct reload {
