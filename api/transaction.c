@@ -1,9 +1,8 @@
 /* transaction.c: POST /tx: several queries in one transaction on one lease. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
+#include "../pool/sql_words.h"
 #include "auth.h"
 #include "bind_text.h"
 #include "fields.h"
@@ -23,43 +22,13 @@ static const weir_statement commit = {.sql = "commit"};
 
 /* ---- What is asked for ---- */
 
-/* Past blanks and comments. */
-static const char *first_word(const char *sql)
-{
-    for (;;) {
-        while (isspace((unsigned char)*sql))
-            sql++;
-        if (strncmp(sql, "--", 2) == 0) {
-            sql += strcspn(sql, "\n");
-        } else if (strncmp(sql, "/*", 2) == 0) {
-            uint32_t depth = 0;
-            do {
-                bool opens = strncmp(sql, "/*", 2) == 0, closes = strncmp(sql, "*/", 2) == 0;
-                depth += opens;
-                depth -= closes;
-                sql += opens || closes ? 2 : 1;
-            } while (*sql && depth > 0);
-        } else {
-            return sql;
-        }
-    }
-}
-
 /* Whether a statement would end the transaction, or part of it. A procedure cannot: the server does
  * not let it. */
 static bool ends_transaction(const char *sql)
 {
-    static const char *const words[] = {"begin", "start",     "commit",  "end",    "rollback",
-                                        "abort", "savepoint", "release", "prepare"};
-    const char *word = first_word(sql);
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t length = strlen(words[i]);
-        if (strncasecmp(word, words[i], length) == 0 && !isalnum((unsigned char)word[length]) &&
-            word[length] != '_')
-            return true;
-    }
-    return false;
+    static const char *const words[] = {"begin", "start",     "commit",  "end",     "rollback",
+                                        "abort", "savepoint", "release", "prepare", NULL};
+    return sql_begins_with(sql, words);
 }
 
 /* Adds to the problem just begun which step it is about; `name` NULL: none of the queries. */

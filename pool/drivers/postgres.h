@@ -336,12 +336,6 @@ bool settings_were_stale(session *s);
 /* Says what of flight.error is due to them. */
 void settings_explain(session *s);
 
-/* ---- What a statement begins with (postgres_words.c) ---- */
-
-/* Its first word is one of these, in lower case, the last NULL. Comments and opening parentheses
- * ahead of it do not count. */
-bool sql_begins_with(const char *sql, const char *const *words);
-
 /* ---- Streams (postgres_stream.c) ---- */
 
 /* To be called when the answer to the stream's statement is the next to come. */

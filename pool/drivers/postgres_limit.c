@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "postgres.h"
+#include "sql_words.h"
 
 /* So much beyond the deadline, so that the pool's own cancel comes first. */
 #define GRACE_MS 1000u

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "postgres.h"
+#include "sql_words.h"
 
 #define PARAMS_MAX 65535u
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "postgres.h"
+#include "sql_words.h"
 
 /* By its number of settings: all sessions mean the same by it. */
 typedef struct setter_name {

@@ -28,6 +28,7 @@ static int start(void **state)
     query_file("away", "-- @pool other\nselect 1 as one\n");
     query_file("end", "/* a /* nested */ -- comment */ -- more\n commit\n");
     query_file("undo", "rollback\n");
+    query_file("old_end", "/**/ -- a carriage return ends a comment, too\rcommit\n");
     query_file("ending", "select 1 as ending\n");
     return 0;
 }
@@ -318,6 +319,8 @@ static void what_is_malformed_is_refused_by_name(void **state)
          "one database"},
         {"{\"queries\":[{\"query\":\"end\"}]}", "bad_parameter", "queries.0.query",
          "ends transactions"},
+        {"{\"queries\":[{\"query\":\"old_end\"}]}", "bad_parameter", "queries.0.query",
+         "begins or ends transactions itself"},
         {"{\"queries\":[{\"query\":\"undo\"}]}", "bad_parameter", "queries.0.query",
          "ends transactions"},
 #define REF(text)                                                                                  \

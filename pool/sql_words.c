@@ -1,9 +1,9 @@
-/* postgres_words.c: what a statement begins with. */
+/* sql_words.c: what a statement begins with. */
+#include "sql_words.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
-
-#include "postgres.h"
 
 /* Behind a comment, which may have others in it. */
 static const char *skip_comment(const char *sql)

@@ -1,11 +1,11 @@
-/* postgres_words.c: what a statement is seen to begin with. */
+/* sql_words.c: what a statement is seen to begin with. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "drivers/postgres.h"
+#include "sql_words.h"
 
 static bool begins_with_call(const char *sql)
 {
@@ -22,6 +22,7 @@ static void the_first_word_is_found_behind_comments_and_spaces(void **state)
         "do$$begin end$$",
         " \t\r\n\f\v;;call p()",
         "-- one\n--\r\ncall p()",
+        "-- one\rcall p()",
         "/* one */ call p()",
         "/**/call p()",
         "/* one /* two */ select */ call p()",
