@@ -1,25 +1,14 @@
 /* channel_list.c: the channels that flags and variables name for /events. */
 #include "channel_list.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../api/utf8.h"
+#include "why.h"
 
 #define BETWEEN ", \t\r\n"
-
-static bool fail(char *why, size_t why_size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool fail(char *why, size_t why_size, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    vsnprintf(why, why_size, format, values);
-    va_end(values);
-    return false;
-}
 
 static bool is_channel(const char *text, size_t length)
 {
@@ -38,22 +27,23 @@ static bool add(channel_list *list, const char *text, size_t length, char *why, 
     size_t named = at ? (size_t)(at - text) : length;
     int shown = length > 100 ? 100 : (int)length;
     if (!is_channel(text, named))
-        return fail(why, why_size,
-                    "\"%.*s\" is not CHANNEL or CHANNEL@POOL: a channel's name has up to %d bytes",
-                    shown, text, WEIR_CHANNEL_MAX);
+        return why_not(
+            why, why_size,
+            "\"%.*s\" is not CHANNEL or CHANNEL@POOL: a channel's name has up to %d bytes", shown,
+            text, WEIR_CHANNEL_MAX);
     memcpy(entry.name, text, named);
     if (at) {
         size_t rest = length - named - 1;
         if (rest == 0 || rest > POOL_NAME_MAX)
-            return fail(why, why_size, "\"%.*s\" names no pool behind the @", shown, text);
+            return why_not(why, why_size, "\"%.*s\" names no pool behind the @", shown, text);
         memcpy(entry.pool, at + 1, rest);
         entry.pool[rest] = '\0';
     }
     for (uint32_t i = 0; i < list->count; i++)
         if (strcmp(list->entries[i].name, entry.name) == 0)
-            return fail(why, why_size, "the channel \"%s\" is named twice", entry.name);
+            return why_not(why, why_size, "the channel \"%s\" is named twice", entry.name);
     if (list->count == CHANNEL_LIST_MAX)
-        return fail(why, why_size, "more than %d channels", CHANNEL_LIST_MAX);
+        return why_not(why, why_size, "more than %d channels", CHANNEL_LIST_MAX);
     list->entries[list->count++] = entry;
     return true;
 }
@@ -61,7 +51,7 @@ static bool add(channel_list *list, const char *text, size_t length, char *why, 
 bool channel_list_add(channel_list *list, const char *text, char *why, size_t why_size)
 {
     if (!text[strspn(text, BETWEEN)])
-        return fail(why, why_size, "\"%.40s\" names no channel", text);
+        return why_not(why, why_size, "\"%.40s\" names no channel", text);
     for (text += strspn(text, BETWEEN); *text; text += strspn(text, BETWEEN)) {
         size_t length = strcspn(text, BETWEEN);
         if (!add(list, text, length, why, why_size))
@@ -83,8 +73,8 @@ bool channel_list_end(const channel_list *list, const pool_list *pools, char *wh
 {
     for (uint32_t i = 0; i < list->count; i++)
         if (!is_pool(pools, list->entries[i].pool))
-            return fail(why, why_size, "--events %s@%s: there is no --pool of that name",
-                        list->entries[i].name, list->entries[i].pool);
+            return why_not(why, why_size, "--events %s@%s: there is no --pool of that name",
+                           list->entries[i].name, list->entries[i].pool);
     return true;
 }
 

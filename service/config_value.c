@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,15 +110,6 @@ static bool store(const flag *f, const char *text, config *c)
 }
 
 /* ---- What is wrong ---- */
-
-config_outcome config_wrong(char *why, size_t why_size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why, why_size, format, arguments);
-    va_end(arguments);
-    return CONFIG_BAD;
-}
 
 /* What a value of this flag has to look like, for the message when it does not. */
 static void expectation(const flag *f, char *text, size_t size)

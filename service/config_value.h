@@ -3,6 +3,7 @@
 #define WEIR_CONFIG_VALUE_H
 
 #include "config_flags.h"
+#include "why.h"
 
 /* A value, and who says it. */
 typedef struct config_word {
@@ -20,7 +21,6 @@ config_outcome config_take(const flag *f, config_word word, config *c, char *why
 void config_take_default(const flag *f, config *c);
 
 /* Writes why, and is CONFIG_BAD. */
-config_outcome config_wrong(char *why, size_t why_size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define config_wrong(why, why_size, ...) (why_not(why, why_size, __VA_ARGS__), CONFIG_BAD)
 
 #endif

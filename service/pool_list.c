@@ -2,24 +2,14 @@
 #include "pool_list.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "why.h"
+
 #define BLANKS    " \t\r\n"
 #define COUNT_MAX 10000
-
-static bool fail(char *why, size_t why_size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool fail(char *why, size_t why_size, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    vsnprintf(why, why_size, format, values);
-    va_end(values);
-    return false;
-}
 
 /* Copies the name before the equals sign; what stands behind it, or NULL and why. */
 static const char *cut_name(const char *text, const char *form, char name[POOL_NAME_MAX + 1],
@@ -27,15 +17,15 @@ static const char *cut_name(const char *text, const char *form, char name[POOL_N
 {
     size_t length = strcspn(text, "=");
     if (!text[length] || memchr(text, ':', length)) { /* a URL, which may have a password in it */
-        fail(why, why_size, "must be %s", form);
+        why_not(why, why_size, "must be %s", form);
         return NULL;
     }
     if (length == 0 || length > POOL_NAME_MAX || text[0] < 'a' || text[0] > 'z' ||
         strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") < length) {
-        fail(why, why_size,
-             "\"%.*s\" is no name for a pool: it has up to %d of a-z, 0-9, _ and -, and begins "
-             "with a letter",
-             (int)(length > 40 ? 40 : length), text, POOL_NAME_MAX);
+        why_not(why, why_size,
+                "\"%.*s\" is no name for a pool: it has up to %d of a-z, 0-9, _ and -, and begins "
+                "with a letter",
+                (int)(length > 40 ? 40 : length), text, POOL_NAME_MAX);
         return NULL;
     }
     memcpy(name, text, length);
@@ -50,17 +40,17 @@ bool pool_list_add(pool_list *list, const char *text, char *why, size_t why_size
     if (!conninfo)
         return false;
     if (strcmp(entry.name, "default") == 0)
-        return fail(why, why_size, "the default pool is the one of --database");
+        return why_not(why, why_size, "the default pool is the one of --database");
     for (uint32_t i = 0; i < list->count; i++)
         if (strcmp(list->entries[i].name, entry.name) == 0)
-            return fail(why, why_size, "two pools are called \"%s\"", entry.name);
+            return why_not(why, why_size, "two pools are called \"%s\"", entry.name);
     if (list->count == POOL_LIST_MAX)
-        return fail(why, why_size, "more than %d pools", POOL_LIST_MAX);
+        return why_not(why, why_size, "more than %d pools", POOL_LIST_MAX);
     if (!*conninfo)
-        return fail(why, why_size, "%s= must be followed by a URL or key=value", entry.name);
+        return why_not(why, why_size, "%s= must be followed by a URL or key=value", entry.name);
     if (strlen(conninfo) > CONNINFO_MAX)
-        return fail(why, why_size, "what follows %s= is longer than %d bytes", entry.name,
-                    CONNINFO_MAX);
+        return why_not(why, why_size, "what follows %s= is longer than %d bytes", entry.name,
+                       CONNINFO_MAX);
     strcpy(entry.conninfo, conninfo);
     list->entries[list->count++] = entry;
     return true;
@@ -89,11 +79,11 @@ bool pool_list_size(pool_list *list, const char *text, char *why, size_t why_siz
     const char *colon = strchr(max, ':');
     if (!count_value(max, colon ? ':' : '\0', &size.max) || size.max == 0 ||
         (colon && !count_value(colon + 1, '\0', &size.min)) || size.min > size.max)
-        return fail(why, why_size,
-                    "\"%.60s\" is not %s: MAX from 1 to %d connections, and MIN of them kept", text,
-                    form, COUNT_MAX);
+        return why_not(why, why_size,
+                       "\"%.60s\" is not %s: MAX from 1 to %d connections, and MIN of them kept",
+                       text, form, COUNT_MAX);
     if (list->size_count == POOL_LIST_MAX)
-        return fail(why, why_size, "more than %d sizes", POOL_LIST_MAX);
+        return why_not(why, why_size, "more than %d sizes", POOL_LIST_MAX);
     list->sizes[list->size_count++] = size;
     return true;
 }
@@ -108,8 +98,8 @@ static bool take_url(pool_list *list, const char *text, char *why, size_t why_si
     const char *url = text[length] && !memchr(text, ':', length) ? text + length : NULL;
     if (url && strncmp(url + 1, "postgres://", 11) != 0 &&
         strncmp(url + 1, "postgresql://", 13) != 0)
-        return fail(why, why_size, "%.*s= must be followed by a URL, postgresql://…",
-                    (int)(url - text > 40 ? 40 : url - text), text);
+        return why_not(why, why_size, "%.*s= must be followed by a URL, postgresql://…",
+                       (int)(url - text > 40 ? 40 : url - text), text);
     return pool_list_add(list, text, why, why_size);
 }
 
@@ -118,7 +108,7 @@ static bool take_all(pool_list *list, const char *text, take_fn *take, char *why
     for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
         size_t length = strcspn(text, BLANKS);
         char *one = strndup(text, length);
-        bool good = one ? take(list, one, why, why_size) : fail(why, why_size, "out of memory");
+        bool good = one ? take(list, one, why, why_size) : why_not(why, why_size, "out of memory");
         free(one);
         if (!good)
             return false;
@@ -156,11 +146,11 @@ bool pool_list_end(pool_list *list, uint32_t max, uint32_t min, char *why, size_
     for (uint32_t i = 0; i < list->size_count; i++) {
         pool_entry *entry = (pool_entry *)find(list, list->sizes[i].name);
         if (!entry)
-            return fail(why, why_size, "--pool-size %s: there is no --pool of that name%s",
-                        list->sizes[i].name,
-                        strcmp(list->sizes[i].name, "default") == 0
-                            ? "; the default one has --pool-max and --pool-min"
-                            : "");
+            return why_not(why, why_size, "--pool-size %s: there is no --pool of that name%s",
+                           list->sizes[i].name,
+                           strcmp(list->sizes[i].name, "default") == 0
+                               ? "; the default one has --pool-max and --pool-min"
+                               : "");
         entry->max = list->sizes[i].max;
         entry->min = list->sizes[i].min;
     }
