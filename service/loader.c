@@ -1,7 +1,6 @@
 /* loader.c: the queries' way from their folder into service. */
 #include "loader.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,16 +10,6 @@
 #define PAUSE_NS    WEIR_MS(200)
 #define DESCRIBE_NS WEIR_S(30) /* all queries, on a connection that is there */
 #define REMIND_NS   WEIR_S(60) /* between lines that say that the database is still away */
-
-void fault_text(const query_fault *fault, char *text, size_t size)
-{
-    if (!*fault->file)
-        snprintf(text, size, "%s", fault->message);
-    else if (fault->line == 0)
-        snprintf(text, size, "%s: %s", fault->file, fault->message);
-    else
-        snprintf(text, size, "%s:%" PRIu32 ": %s", fault->file, fault->line, fault->message);
-}
 
 const char *absence_reason(weir_pool *pool, int error, weir_error *memory)
 {

@@ -51,9 +51,6 @@ weir_async int loader_prepare_patiently(loader *l, const loader_source *source, 
 /* Installs a set, and takes it over: by the return every lane serves it. */
 weir_async void loader_install(loader *l, query_set *set);
 
-/* "file:line: message", leaving out what is not known. */
-void fault_text(const query_fault *fault, char *text, size_t size);
-
 /* The last reason why the pool has no connection, or else the error's own words; never NULL. */
 const char *absence_reason(weir_pool *pool, int error, weir_error *memory);
 

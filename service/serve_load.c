@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "access.h"
+#include "complaint.h"
 #include "exits.h"
 #include "log.h"
 #include "reloadables.h"
