@@ -8,10 +8,12 @@
 #define WEIR_POSTGRES_H
 
 #include <libpq-fe.h>
-#include <pthread.h>
 #include <uv.h>
 
 #include "driver.h"
+#include "postgres_error.h"
+#include "postgres_options.h"
+#include "postgres_statements.h"
 
 /* ---- Watching a socket (postgres_watch.c) ---- */
 
@@ -25,85 +27,6 @@ watch *watch_open(uv_loop_t *loop, int fd, int events, watch_fn ready, void *arg
 void watch_events(watch *w, int events);
 /* Out of the loop's epoll at once; its memory lives until libuv lets go of it. Takes NULL. */
 void watch_close(watch *w);
-
-/* ---- What the connection string says (postgres_options.c) ---- */
-
-typedef struct server_host {
-    char *name, *address, *port; /* as in libpq's host, hostaddr and port; "" when not given */
-} server_host;
-
-/* An address that swallows a dial until the pool's timeout would swallow the next one too. */
-typedef struct silent_address {
-    uint64_t id;
-    uint64_t until_ns; /* tried last until then */
-} silent_address;
-#define SILENT_MAX 16
-
-/* What `clean` and `clean_all` begin with: to be skipped outside a transaction, where it would make
- * the server warn. */
-#define ROLLBACK "ROLLBACK; "
-
-typedef struct server_options {
-    char *conninfo;      /* as given, "" for libpq's environment; holds the password */
-    char *settings;      /* libpq's `options`: the user's own, then ours */
-    server_host *hosts;  /* in the order given */
-    uint32_t host_count; /* at least 1 */
-    uint32_t statements_max;
-    bool random_hosts;
-    bool wants_primary;  /* target_session_attrs asks for a server that is no standby */
-    bool wants_writes;   /* and whose sessions may write */
-    char *on_connect;    /* NULL: none */
-    char *clean;         /* ROLLBACK, all that undoes what a lease has changed, and on_connect */
-    char *clean_all;     /* the same, and no prepared statement stays */
-    uint64_t max_lag_ns; /* WEIR_NEVER: not asked */
-    bool limits;         /* the server is told how long a query may run */
-
-    pthread_mutex_t lock; /* guards all below */
-    silent_address silent[SILENT_MAX];
-    uint64_t random; /* never 0 */
-} server_options;
-
-/* WEIR_EINVAL with `why` filled in, never with a password in it; WEIR_ENOMEM. */
-int server_options_read(const weir_pool_options *from, server_options **made, weir_error *why);
-void server_options_free(server_options *o);
-
-/* ---- Prepared statements (postgres_statements.c) ---- */
-
-typedef struct prepared prepared;
-
-typedef struct statements {
-    prepared *by_sql; /* uthash */
-    prepared *recent; /* all known, most recently used first */
-    prepared *doomed; /* forgotten here, still to be closed at the server, oldest first */
-    uint32_t count;
-    uint32_t max;
-    uint32_t serial;
-} statements;
-
-#define STATEMENT_NAME_MAX 20
-
-/* The statement of that text, or NULL; it is now the most recently used. */
-prepared *statements_find(statements *all, const char *sql);
-/* A new one with a name never used before in this session, not yet known to statements_find. NULL
- * when out of memory. */
-prepared *statements_make(statements *all, const char *sql);
-/* Dooms the least recently used where there are as many as there may be. */
-void statements_make_room(statements *all);
-/* The server has prepared it: found from now on. */
-void statements_add(statements *all, prepared *p);
-/* Not to be found any more, but still known to the server. */
-void statements_doom(statements *all, prepared *p);
-/* The server does not know it either: its memory goes. */
-void statements_drop(statements *all, prepared *p);
-/* The oldest doomed one is closed. */
-void statements_closed(statements *all);
-void statements_clear(statements *all);
-/* One that statements_add has not been given. Takes NULL. */
-void prepared_free(prepared *p);
-const char *prepared_name(const prepared *p);
-bool prepared_changes_session(const prepared *p);
-/* The next doomed one after `p`, or the first for NULL. */
-const prepared *statements_doomed(const statements *all, const prepared *p);
 
 /* ---- A session ---- */
 
@@ -389,28 +312,6 @@ bool canceller_busy(const canceller *k);
 /* Its session goes, and what runs is to stop if `stop`: a request for that ends by itself. Takes
  * NULL. */
 void canceller_leave(canceller *k, bool stop);
-
-/* ---- Errors (postgres_error.c) ---- */
-
-/* The $N whose value a context names as the one that could not be read, from 1; 0: it names none,
- * or in another language than English. `context` may be NULL. */
-uint32_t error_parameter(const char *context);
-/* What the server said in a failed result. */
-void error_of_result(weir_error *e, const PGresult *result);
-/* What libpq says of a connection that is lost. */
-void error_of_loss(weir_error *e, PGconn *pg);
-/* What libpq says, in its verbose words, of one that could not be made. */
-void error_of_dial(weir_error *e, const char *text);
-/* Such a text says that the server has no room for one more. */
-bool error_says_full(const char *text);
-/* Sets code and message; the rest is empty. */
-void error_set(weir_error *e, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-bool error_is_retryable(const char *sqlstate);
-/* The session ends with such an error, and why; WEIR_RETIRE_NOT: it goes on. */
-weir_retire_reason error_fate(const char *sqlstate);
-/* Copies as much as fits, whole UTF-8 characters only, line breaks made spaces. */
-void text_copy(char *to, size_t size, const char *from);
 
 /* ---- Results (postgres_result.c) ---- */
 

@@ -1,11 +1,11 @@
 /* postgres_error.c: what went wrong, from libpq's results and messages. */
+#include "postgres_error.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "postgres.h"
 
 /* `at` bytes of UTF-8 text without a character cut in two. */
 static size_t whole_characters(const char *text, size_t at)

@@ -1,9 +1,13 @@
 /* postgres_options.c: what a pool's connection string says, once libpq has had its say on it. */
+#include "postgres_options.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "postgres.h"
+#include <libpq-fe.h>
+
+#include "postgres_error.h"
 
 #define STATEMENTS_MAX 256
 

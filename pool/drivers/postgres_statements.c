@@ -1,4 +1,6 @@
 /* postgres_statements.c: which statements one session has prepared, the most recent ones. */
+#include "postgres_statements.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

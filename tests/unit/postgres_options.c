@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/postgres.h"
+#include "drivers/postgres_options.h"
 
 static server_options *read_well(const char *conninfo)
 {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/postgres.h"
+#include "drivers/postgres_statements.h"
 
 static prepared *add(statements *all, const char *sql)
 {
