@@ -102,6 +102,14 @@ every_expression_of_the_dashboard_has_data() {
     load_end
     [ "$count" -gt 30 ]
 }
+# A rule over a metric that has another name by now would be silent for ever.
+every_metric_of_the_rules_is_there() {
+    local metric
+    for metric in $(grep -oE '\b(weir|db_client|http_server)_[a-z_]+' docker/prometheus/alerts.yml |
+        sort -u); do
+        becomes 20 has_data "$metric"
+    done
+}
 has_data() { query "$1" | jq -e '.status == "success" and (.data.result | length) > 0'; }
 
 it_drains_when_it_is_stopped() {

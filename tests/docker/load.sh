@@ -7,7 +7,7 @@ loaders=()
 load_begin() {
     rm -f "$work/load" "$work/failed" "$work/enough"
     touch "$work/load" "$work/failed"
-    load_loop -g "$1/products?limit=[1-20]" &
+    load_loop "$1/products?limit=[1-20]" &
     loaders+=($!)
     load_loop -X POST -H 'Content-Type: application/json' -d '{"amount": 0}' \
         "$1/products/7/stock" &
