@@ -8,7 +8,8 @@
     "create table item (id int primary key, name text not null, price int check (price > 0),"      \
     " parent int references parent);"                                                              \
     "insert into item select g, 'item ' || g, g from generate_series(1, 50) g;"                    \
-    "create role nobody_much; create table secret (id int);"                                       \
+    "do $$ begin create role nobody_much; exception when duplicate_object then null; end $$;"      \
+    "create table secret (id int);"                                                                \
     "create function shout() returns int language plpgsql as $$ begin raise 'too loud' using "     \
     "hint = 'whisper'; end $$;"                                                                    \
     "create function as_nobody() returns bigint language plpgsql security definer as $$ begin "    \

@@ -73,7 +73,8 @@ void postgres_catch_up(postgres_server *standby, postgres_server *primary)
 }
 
 #define CLIENT_BACKENDS                                                                            \
-    " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() "    \
+    "and datname = current_database()"
 
 int postgres_backends(postgres_server *s)
 {
