@@ -161,6 +161,21 @@ an_alert_tells_of_a_database_that_is_away_and_of_its_return() {
     becomes 30 is_healthy weir
 }
 
+# A password in a variable can be seen by whoever may inspect the container.
+secrets_are_read_from_files() {
+    local id
+    mkdir "$work/secrets"
+    echo "postgresql://weir:${POSTGRES_PASSWORD:-weir}@postgres/shop" >"$work/secrets/database"
+    echo 'open-the-gate' >"$work/secrets/token"
+    id=$(docker run -d --label "$project" --read-only --network "${COMPOSE_PROJECT_NAME}_default" \
+        -v "$PWD/service/demo/queries:/queries:ro" -v "$work/secrets:/run/secrets:ro" \
+        -e WEIR_DATABASE_FILE=/run/secrets/database -e WEIR_TOKEN_FILE=/run/secrets/token \
+        "$project/weir:trixie")
+    becomes 20 docker exec "$id" weir health
+    fails grep open-the-gate <<<"$(docker logs "$id" 2>&1)"
+    docker rm -f "$id"
+}
+
 queries_are_read_again_on_a_hangup() {
     docker kill -s HUP "$(container weir)"
     becomes 10 has_event "$(container weir)" service.reloaded
