@@ -112,6 +112,7 @@ try the_rules_are_right
 try prometheus_sees_it
 try every_expression_of_the_dashboard_has_data
 try every_metric_of_the_rules_is_there
+try secrets_are_read_from_files
 try queries_are_read_again_on_a_hangup
 try it_drains_when_it_is_stopped
 try a_database_that_is_killed_is_found_again
