@@ -1,5 +1,7 @@
 /* own_loop.c: a program with a libuv loop of its own, and callbacks only.
  *
+ *     cc own_loop.c $(pkg-config --cflags --libs weir libuv)
+ *
  * A timer of the program's ticks on the same loop while the queries run. */
 #include <stdio.h>
 #include <uv.h>
