@@ -16,20 +16,6 @@ static const char head[] =
     "white-space:pre-wrap;overflow-wrap:anywhere;font:.85em/1.4 monospace}"
     "</style></head><body>\n";
 
-/* A value for a URL's query string; what it becomes needs no quoting in HTML or by a shell. */
-static void url_value(buffer *out, const char *text)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-
-    for (; *text; text++) {
-        if (strchr(plain, *text))
-            buffer_char(out, *text);
-        else
-            buffer_printf(out, "%%%02X", (unsigned char)*text);
-    }
-}
-
 static const char *path_of(const query *q)
 {
     return q->path ? q->path : q->named_path;
@@ -41,49 +27,6 @@ static query_method method_of(const query *q)
 }
 
 /* ---- For people ---- */
-
-/* A command to try it with; {name} stands where a value belongs. */
-static void curl(buffer *out, const query *q, const char *scheme, const char *host)
-{
-    bool in_body = method_of(q) != METHOD_GET, first = true;
-
-    buffer_text(out, "<pre><code>curl -s ");
-    if (q->auth != AUTH_NONE)
-        buffer_text(out, "-H &#39;Authorization: Bearer …&#39; ");
-    if (in_body)
-        buffer_printf(out, "-X %s ", query_method_name(method_of(q)));
-    buffer_printf(out, "&#39;%s://", scheme);
-    page_text(out, host);
-    page_text(out, path_of(q));
-    for (uint32_t i = 0; i < q->param_count && !in_body; i++) {
-        const query_param *p = &q->params[i];
-        if (p->in_path || p->optional)
-            continue;
-        buffer_text(out, first ? "?" : "&amp;");
-        page_text(out, p->name);
-        buffer_char(out, '=');
-        if (p->fallback)
-            url_value(out, p->fallback);
-        else
-            buffer_text(out, "…");
-        first = false;
-    }
-    buffer_text(out, "&#39;");
-    if (in_body) {
-        buffer_text(out, " -H &#39;Content-Type: application/json&#39; -d &#39;{");
-        for (uint32_t i = 0; i < q->param_count; i++) {
-            const query_param *p = &q->params[i];
-            if (p->in_path || p->optional)
-                continue;
-            buffer_text(out, first ? "&quot;" : ", &quot;");
-            page_text(out, p->name);
-            buffer_text(out, "&quot;: …");
-            first = false;
-        }
-        buffer_text(out, "}&#39;");
-    }
-    buffer_text(out, "</code></pre>\n");
-}
 
 static void tell_params(buffer *out, const query *q)
 {
@@ -150,7 +93,7 @@ static void tell_channels(buffer *out, const weir_api *api, const char *scheme, 
             buffer_printf(out, "%s://", scheme);
             page_text(out, host);
             buffer_text(out, "/events/");
-            url_value(out, channel);
+            page_url_value(out, channel);
             buffer_text(out, "&#39;</code></pre>\n");
         }
 }
@@ -199,7 +142,7 @@ static void page(weir_request *req, const query_set *set, bool forms)
             buffer_text(out, "</code>.</p>\n");
         }
         tell_auth(out, q);
-        curl(out, q, scheme, host);
+        page_curl(out, q, scheme, host);
         tell_params(out, q);
         if (forms) {
             tell_columns(out, q);
@@ -227,7 +170,7 @@ static void list_channels(buffer *out, const weir_api *api)
     for (uint32_t i = 0; i < api->feed_count; i++)
         for (uint32_t k = 0; k < feed_channels(api->feeds[i]); k++) {
             buffer_text(out, first ? "\"/events/" : ",\"/events/");
-            url_value(out, feed_channel(api->feeds[i], k));
+            page_url_value(out, feed_channel(api->feeds[i], k));
             buffer_char(out, '"');
             first = false;
         }

@@ -13,6 +13,11 @@ void page_prose(buffer *out, const char *text);
 /* What a parameter's type is called. */
 const char *page_type(const query_param *p);
 
+/* A value for a URL's query string; what it becomes needs no quoting in HTML or by a shell. */
+void page_url_value(buffer *out, const char *text);
+/* A command with which a query can be tried, with values that its parameters can have. On the
+ * loop's own stack: JSON is made in it. */
+void page_curl(buffer *out, const query *q, const char *scheme, const char *host);
 /* A form with which a query can be tried, at its @route if it has one. */
 void page_form(buffer *out, const query *q);
 /* Where a token is put, for the forms of queries that ask for one. */

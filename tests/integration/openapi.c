@@ -245,6 +245,21 @@ static void what_a_file_says_of_itself_is_told(void **state)
 
 /* ---- The page ---- */
 
+/* As HTML: quotes are &#39; and &quot;. */
+static void a_page_has_a_command_for_each_query_that_can_be_run_as_it_stands(void **state)
+{
+    http_reply r = get("/");
+    assert_status(&r, 200);
+    assert_non_null(strstr(r.body, "/things/1&#39;</code></pre>"));
+    assert_non_null(strstr(r.body, "-X PUT &#39;http://"));
+    assert_non_null(strstr(r.body, "-X DELETE &#39;http://"));
+    assert_non_null(strstr(r.body, "/things/1?why=text&#39;</code></pre>"));
+    assert_non_null(strstr(r.body, "-d &#39;{&quot;name&quot;: &quot;text&quot;}&#39;"));
+    assert_non_null(
+        strstr(r.body, "-d &#39;{&quot;said&quot;: &quot;it&#39;\\&#39;&#39;s&quot;}&#39;"));
+    http_reply_free(&r);
+}
+
 static void a_page_has_a_form_for_each_query_and_needs_nothing_from_outside(void **state)
 {
     http_reply r = get("/docs");
@@ -416,6 +431,7 @@ static int more_items_start(void **state)
                          "0.5::float8 as half");
     query_file("thing_get", "-- @route GET /things/{id}\nselect :id::int as id");
     query_file("thing_put", "-- @route PUT /things/{thing}\nselect :thing::int as id");
+    query_file("say", "-- @route POST /say\n-- @default said it's\nselect :said::text as said");
     query_file("thing_del",
                "-- @route DELETE /things/{id}\nselect :id::int as id, :why::text as why");
     char *team = NULL;
@@ -441,6 +457,7 @@ int main(void)
         usual(only_problems_that_can_occur_are_named),
         usual(paths_that_differ_in_a_name_only_are_one),
         usual(what_a_file_says_of_itself_is_told),
+        usual(a_page_has_a_command_for_each_query_that_can_be_run_as_it_stands),
         usual(a_page_has_a_form_for_each_query_and_needs_nothing_from_outside),
         usual(an_operators_request_needs_a_token),
         cmocka_unit_test_teardown(a_listener_of_their_own_is_not_described_to_others, stop),
