@@ -2,11 +2,18 @@
 #include "parts.h"
 #include "reply.h"
 
-#define ADVICE "or with Accept: application/x-ndjson."
-
 static bool has_several(const weir_request *req)
 {
     return req->parts && !req->parts->alone;
+}
+
+/* Only rows of one query, asked for by itself, can be sent as a stream. */
+static const char *advice(const weir_request *req)
+{
+    bool alone = !req->parts && !req->bytes_left;
+    return alone && req->query && req->query->returns == RETURNS_ROWS
+               ? ", or with Accept: application/x-ndjson."
+               : ".";
 }
 
 /* What is not answered may have been a write; in a transaction it is undone. */
@@ -26,8 +33,8 @@ bool excess_refused(weir_request *req, const query *q, uint32_t rows)
         return false;
     weir_reply_error(req, PROBLEM_TOO_MANY_ROWS,
                      "The query found %u rows, and an answer may have %u unless it is a stream: "
-                     "ask for fewer, " ADVICE "%s",
-                     rows, req->lane->api->guards.rows_max,
+                     "ask for fewer%s%s",
+                     rows, req->lane->api->guards.rows_max, advice(req),
                      may_have_changed(req) ? " What was changed stays so." : "");
     return true;
 }
@@ -61,8 +68,8 @@ void excess_cut_short(weir_request *req)
 {
     weir_reply_error(req, PROBLEM_LONG_ANSWER,
                      "The query finds more than the %zu bytes that an answer may have unless it is "
-                     "a stream: ask for less, " ADVICE "%s",
-                     req->lane->api->guards.answer_max,
+                     "a stream: ask for less%s%s",
+                     req->lane->api->guards.answer_max, advice(req),
                      may_have_changed(req) ? " Whether it was carried out is not known." : "");
 }
 
@@ -71,8 +78,8 @@ void excess_sealed(weir_request *req)
 {
     weir_reply_error(req, PROBLEM_LONG_ANSWER,
                      "The answer would have more than the %zu bytes that it may have unless it is "
-                     "a stream: ask for less, " ADVICE "%s",
-                     req->lane->api->guards.answer_max,
+                     "a stream: ask for less%s%s",
+                     req->lane->api->guards.answer_max, advice(req),
                      has_several(req) || may_have_changed(req) ? " What was changed stays so."
                                                                : "");
 }
