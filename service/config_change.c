@@ -67,6 +67,13 @@ static const char *shown(const flag *f, const config *c)
     return said ? said : f->fallback;
 }
 
+/* The pair stayed in force when a reading had none of it, as config_settle has it; now it is back.
+ */
+static bool has_come_back(const flag *f, const config *now, const config *next)
+{
+    return is_tls(f) && !now->tls_cert && same_text(shown(f, now), shown(f, next));
+}
+
 uint32_t config_changes(const config *start, const config *now, const config *next,
                         config_change changes[CONFIG_FLAGS_MAX])
 {
@@ -75,7 +82,7 @@ uint32_t config_changes(const config *start, const config *now, const config *ne
     for (size_t i = 0; (f = config_flag_at(i)); i++) {
         bool live = is_live(f, start, next);
         const config *before = live ? now : start;
-        if (!same(f, before, next))
+        if (!same(f, before, next) && !(live && has_come_back(f, now, next)))
             changes[count++] = (config_change){f->name, shown(f, before), shown(f, next), live};
     }
     return count;

@@ -296,6 +296,24 @@ static void pools_stay_and_their_sizes_change(void **state)
     config_free(&now);
 }
 
+static void a_certificate_that_was_left_out_comes_back_unchanged(void **state)
+{
+    static const char pair[] = "tls-cert = c\ntls-key = k\n";
+    config start, without, back;
+    config_change changes[CONFIG_FLAGS_MAX];
+    assert_int_equal(change(pair, "", &start, &without, changes), 2);
+    assert_false(changes[0].live || changes[1].live);
+    config_settle(&start, &start, &without);
+    write_text(path, pair);
+    assert_int_equal(READ(&back, "--config", path, "--gzip-min", "2k"), CONFIG_OK);
+    assert_int_equal(config_changes(&start, &without, &back, changes), 0);
+    config_settle(&start, &without, &back);
+    assert_string_equal(back.tls_cert, "c");
+    config_free(&back);
+    config_free(&without);
+    config_free(&start);
+}
+
 static void https_begins_and_ends_with_a_restart(void **state)
 {
     config now, next;
@@ -326,6 +344,7 @@ int main(void)
         in_folder(a_wrong_file_of_a_value_is_refused_and_never_shown),
         in_folder(what_has_changed_is_told),
         in_folder(pools_stay_and_their_sizes_change),
+        in_folder(a_certificate_that_was_left_out_comes_back_unchanged),
         in_folder(https_begins_and_ends_with_a_restart),
     };
     return cmocka_run_group_tests_name("config_file", tests, NULL, NULL);
