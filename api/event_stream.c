@@ -284,18 +284,31 @@ static void bound_socket_buffer(const weir_request *req)
         setsockopt(info->connect_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-static bool take_place(weir_request *req, event_limit *limit)
+/* A stream has no end: some places are left to requests that have, such as probes. */
+static bool leaves_room(const listener *l)
 {
-    char detail[64];
+    return l->event_streams < l->clients_max - l->clients_max / 4;
+}
 
-    if (atomic_fetch_add(&limit->count, 1) < limit->max)
-        return true;
-    atomic_fetch_sub(&limit->count, 1);
-    snprintf(detail, sizeof detail, "There are %u such streams already.", limit->max);
+static bool refuse_place(weir_request *req, const char *detail)
+{
     weir_reply_problem(
         req, (problem){.kind = PROBLEM_EVENT_CLIENTS, .detail = detail, .retryable = true});
     req->retry_after = 5;
     return false;
+}
+
+static bool take_place(weir_request *req, event_limit *limit)
+{
+    char detail[64];
+
+    if (!leaves_room(req->listener))
+        return refuse_place(req, "Of --clients-max, streams have all that they may have.");
+    if (atomic_fetch_add(&limit->count, 1) < limit->max)
+        return true;
+    atomic_fetch_sub(&limit->count, 1);
+    snprintf(detail, sizeof detail, "There are %u such streams already.", limit->max);
+    return refuse_place(req, detail);
 }
 
 void event_stream_begin(weir_request *req, const event_wish *wish)
@@ -316,6 +329,7 @@ void event_stream_begin(weir_request *req, const event_wish *wish)
     if (s->next)
         s->next->prev = s;
     lane->event_streams = s;
+    req->listener->event_streams++;
     req->events = s;
     bound_socket_buffer(req);
     disconnect_watch_now(req);
@@ -355,6 +369,7 @@ void event_stream_free(event_stream *s)
     *(s->prev ? &s->prev->next : &s->req->lane->event_streams) = s->next;
     if (s->next)
         s->next->prev = s->prev;
+    s->req->listener->event_streams--;
     weir_timer_stop(&s->timer);
     topic_leave(&s->follower);
     atomic_fetch_sub(&s->limit->count, 1);

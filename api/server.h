@@ -29,7 +29,8 @@ typedef struct listener {
     uint32_t turns_wanted;    /* that libmicrohttpd needs before it has nothing left to do */
     _Atomic uint32_t clients; /* after its last turn; any thread */
     uint32_t clients_max;
-    int fd; /* where it listens */
+    uint32_t event_streams; /* of them */
+    int fd;                 /* where it listens */
     struct client *first_client, *last_client;
     weir_timer look_timer; /* when they are looked at next */
     bool admin;            /* serves operators, and nobody else */

@@ -63,6 +63,12 @@ static int serve_hastily(void **state)
     return 0;
 }
 
+static int serve_few(void **state)
+{
+    serve_with((const char *const[]){"--lanes", "1", "--clients-max", "4", NULL});
+    return 0;
+}
+
 static event_client *hear(const char *path)
 {
     return events_open(weir_port(weir), path, NULL);
@@ -237,6 +243,24 @@ static void a_thousand_clients_hear_each_burst_whole_and_in_order(void **state)
 }
 
 /* ---- Gaps ---- */
+
+static void streams_leave_places_to_others(void **state)
+{
+    event_client *clients[3] = {hear_orders(), hear_orders(), hear("/pool/events")};
+    assert_int_equal(events_status(clients[2]), 200);
+    http_reply r = get("/events/orders");
+    assert_problem(&r, 503, "too_many_listeners");
+    assert_non_null(http_header(&r, "Retry-After"));
+    http_reply_free(&r);
+    r = get("/livez");
+    assert_status(&r, 200);
+    http_reply_free(&r);
+    events_close(clients[0]);
+    assert_true(BECOMES(metric("weir_event_clients{stream=\"/events/orders\"}") == 1, SOON));
+    clients[0] = hear_orders();
+    for (int i = 0; i < 3; i++)
+        events_close(clients[i]);
+}
 
 static void a_lost_connection_is_a_gap_and_what_comes_after_it_is_heard(void **state)
 {
@@ -699,6 +723,7 @@ int main(void)
         usual(clients_that_go_leave_nothing_behind),
         hasty(a_silent_stream_has_a_pulse),
         hasty(there_are_so_many_clients_and_no_more),
+        cmocka_unit_test_setup_teardown(streams_leave_places_to_others, serve_few, stop),
         hasty(there_is_a_connection_only_while_somebody_listens),
         hasty(who_comes_back_when_nobody_had_listened_is_told_so),
         usual(it_takes_no_connection_from_those_that_serve_requests),
