@@ -113,7 +113,7 @@ static void a_wrong_or_missing_token_is_401_with_a_challenge(void **state)
         }
     }
     assert_false(is_paused());
-    assert_true(weir_events(weir, "http.request") > 0); /* is told in the log */
+    assert_true(BECOMES(weir_events(weir, "http.request") > 0, 5)); /* is told in the log */
     assert_int_equal(weir_events(weir, "service.draining"), 0);
     fails_with("GET", "/pool/pause", NULL, 405, "method_not_allowed");
     http_reply r = post_as("another-one", "/pool/resume");
@@ -235,6 +235,7 @@ static void a_pause_answers_once_nothing_is_leased(void **state)
     assert_false(truth(&r, "paused"));
     http_reply_free(&r);
     assert_int_equal(answered(1), 200);
+    json_decref(weir_await_event(weir, "pool.resumed", 1, 5)); /* and all before it */
     assert_int_equal(weir_events(weir, "pool.paused"), 1);
     assert_int_equal(weir_events(weir, "pool.resumed"), 1);
 }
