@@ -78,7 +78,7 @@ int tokens_set(token_set *set, const char *lines, uint32_t *line)
     }
     tokens_close(set);
     set->text = text;
-    for (const char *one = text; *one; one += strlen(one) + 1)
+    for (const char *one = text; *one; one += strlen(one) + 1, set->count++)
         set->longest = strlen(one) > set->longest ? strlen(one) : set->longest;
     return 0;
 }
@@ -106,11 +106,6 @@ bool tokens_same(const token_set *a, const token_set *b)
         other += strlen(other) + 1;
     }
     return !*one && !*other;
-}
-
-bool tokens_any(const token_set *set)
-{
-    return set->text && *set->text;
 }
 
 bool tokens_know(const token_set *set, const char *token)

@@ -9,7 +9,7 @@
 /* Zeroed to begin with; any thread, once it is read. */
 typedef struct token_set {
     char *text; /* each token with a NUL behind it, and one more after the last; NULL: none */
-    size_t longest;
+    size_t count, longest;
 } token_set;
 
 /* Reads tokens in place of those before: one a line; blank lines, and lines that begin with #, say
@@ -18,7 +18,6 @@ typedef struct token_set {
 int tokens_set(token_set *set, const char *lines, uint32_t *line);
 void tokens_close(token_set *set);
 
-bool tokens_any(const token_set *set);
 /* Whether two sets have the same tokens, in the same order. Not in constant time. */
 bool tokens_same(const token_set *a, const token_set *b);
 

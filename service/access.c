@@ -109,6 +109,6 @@ int access_read(const config *c, credentials **known, query_fault *fault)
 
 uint32_t access_kinds(const credentials *known)
 {
-    bool tokens = tokens_any(&known->clients) || tokens_any(&known->operators);
+    bool tokens = known->clients.count > 0 || known->operators.count > 0;
     return 1u << AUTH_NONE | (tokens ? 1u << AUTH_TOKEN : 0) | (known->keys ? 1u << AUTH_JWT : 0);
 }

@@ -9,12 +9,19 @@
 
 #define BLANKS " \t\r\n"
 
-/* The token of the flag is the first line, so that the lines of the file follow at the second. */
+/* The token of the flag is the first line, so that the lines of the file follow at the second. A
+ * file without any was caught while it was written, or is not the one that was meant: taken as it
+ * is, it would lock out all, those who could mend it among them. */
 static int take(const char *flag, const char *file, const char *lines, token_set *set,
                 query_fault *fault)
 {
     uint32_t line = 0;
+    size_t of_flag = *lines != '\n';
     int r = tokens_set(set, lines, &line);
+    if (r == 0 && file && set->count == of_flag) {
+        snprintf(fault->file, sizeof fault->file, "%s", file);
+        return query_fail(fault, 0, "it holds no token: write one a line, or do not name it");
+    }
     if (r != WEIR_EINVAL)
         return r;
     snprintf(fault->file, sizeof fault->file, "%s", line == 1 ? flag : file);

@@ -51,8 +51,11 @@ static void a_start_that_could_let_in_nobody_is_refused(void **state)
     secret_file("secret", MINT_SECRET);
     REFUSES(64, "--auth jwt, but no key to know one by: say --jwt-secret-file or --jwt-keys",
             "--auth", "jwt");
-    REFUSES(64, "--auth token, but there is none: say --client-token-file", "--auth", "token",
+    REFUSES(64, "--auth token, but there is none: say --client-token-file", "--auth", "token");
+    REFUSES(64, "empty: it holds no token: write one a line", "--auth", "token",
             "--client-token-file", secret_path("empty"));
+    REFUSES(64, "empty: it holds no token: write one a line", "--token", "x", "--token-file",
+            secret_path("empty"));
     REFUSES(64, "short: a secret of 31 bytes can be guessed: it must have 32 at least",
             "--jwt-secret-file", secret_path("short"));
     REFUSES(64, "--jwt-secret: a secret of 1 bytes", "--jwt-secret", "x");

@@ -325,6 +325,8 @@ static void spoil(const char *what)
         query_file("wrong", "-- @rout GET /x\nselect 1\n");
     else if (strcmp(what, "token") == 0)
         write_file(token_file, "sesame\nnew-one\nnot a token\n");
+    else if (strcmp(what, "no token") == 0)
+        write_file(token_file, "# to be filled\n");
     else if (strcmp(what, "token file") == 0)
         unlink(token_file);
     else if (strcmp(what, "configuration") == 0)
@@ -342,6 +344,7 @@ static void a_fault_anywhere_changes_nothing(void **state)
         {"query", "/wrong.sql:2: "},
         {"annotation", "/wrong.sql:1: "},
         {"token", "/tokens:3: "},
+        {"no token", "/tokens: it holds no token: "},
         {"token file", "/tokens: the tokens cannot be read: "},
         {"configuration", "weir.conf cannot be read: "},
         {"pool-mx = 3\n", "/weir.conf:7: unknown name pool-mx: did you mean pool-max?"},
