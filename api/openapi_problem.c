@@ -28,6 +28,21 @@ static const problem_kind endpoint_problems[] = {
 };
 #define ENDPOINT_PROBLEMS (sizeof endpoint_problems / sizeof *endpoint_problems)
 
+/* Of /batch, /tx and /sql. */
+static const problem_kind several_problems[] = {
+    PROBLEM_BAD_REQUEST,   PROBLEM_BAD_PARAMETER, PROBLEM_BAD_VALUE,
+    PROBLEM_BAD_SQL,       PROBLEM_NOT_FOUND,     PROBLEM_NO_QUERY,
+    PROBLEM_NO_ROW,        PROBLEM_METHOD,        PROBLEM_READ_ONLY,
+    PROBLEM_CONFLICT,      PROBLEM_CONTENDED,     PROBLEM_TOO_LARGE,
+    PROBLEM_MEDIA_TYPE,    PROBLEM_INTERNAL,      PROBLEM_STARTING,
+    PROBLEM_DRAINING,      PROBLEM_OVERLOADED,    PROBLEM_POOL_TIMEOUT,
+    PROBLEM_QUEUE_FULL,    PROBLEM_SHED,          PROBLEM_DEADLOCK,
+    PROBLEM_DATABASE_DOWN, PROBLEM_LOST,          PROBLEM_QUERY_TIMEOUT,
+    PROBLEM_RECLAIMED,     PROBLEM_TOO_OFTEN,     PROBLEM_REQUEST_TIMEOUT,
+    PROBLEM_TOO_MANY_ROWS, PROBLEM_LONG_ANSWER,
+};
+#define SEVERAL_PROBLEMS (sizeof several_problems / sizeof *several_problems)
+
 void openapi_name_problem(char name[32], const char *of, problem_kind kind)
 {
     snprintf(name, 32, "%s_%d", of, problem_status(kind));
@@ -96,4 +111,6 @@ void openapi_add_problems(builder *b)
         add_problem(b, "query", openapi_query_problems[i]);
     for (size_t i = 0; i < ENDPOINT_PROBLEMS; i++)
         add_problem(b, "endpoint", endpoint_problems[i]);
+    for (size_t i = 0; i < SEVERAL_PROBLEMS; i++)
+        add_problem(b, "several", several_problems[i]);
 }

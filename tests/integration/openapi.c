@@ -220,6 +220,51 @@ static void only_problems_that_can_occur_are_named(void **state)
     json_decref(document);
 }
 
+/* Asks for each and looks up what came. */
+static void what_can_go_wrong_with_several_queries_is_named(void **state)
+{
+    char *large = repeated("[\"", "x", 5000, "\"]");
+    const struct {
+        const char *path, *body, *word;
+    } cases[] = {
+        {"/batch", large, "body_too_large"},
+        {"/batch", "[", "bad_request"},
+        {"/tx", large, "body_too_large"},
+        {"/tx", "{\"queries\":[{\"query\":\"nope\"}]}", "query_not_found"},
+        {"/tx", "{\"queries\":[{\"query\":\"item\",\"params\":{\"id\":99}}]}", "row_not_found"},
+        {"/tx", "{\"queries\":[{\"query\":\"add\",\"params\":{\"id\":1,\"name\":\"x\"}}]}",
+         "conflict"},
+        {"/tx", "{\"queries\":[{\"query\":\"code\",\"params\":{\"c\":\"22023\"}}]}", "bad_value"},
+        {"/tx", "{\"queries\":[{\"query\":\"code\",\"params\":{\"c\":\"XX000\"}}]}",
+         "internal_error"},
+        {"/tx", "{\"queries\":[{\"query\":\"short\"}],\"timeout\":\"50ms\"}", "query_timed_out"},
+        {"/sql", large, "body_too_large"},
+        {"/sql", "{\"sql\":\"selec 1\"}", "bad_sql"},
+        {"/sql", "{\"sql\":\"insert into item values (1, 'x')\"}", "conflict"},
+        {"/sql", "{\"sql\":\"select code('22023')\"}", "bad_value"},
+        {"/sql", "{\"sql\":\"select code('XX000')\"}", "internal_error"},
+        {"/sql", "{\"sql\":\"select pg_sleep(20)\",\"timeout\":\"50ms\"}", "query_timed_out"},
+        {"/sql", "{\"sql\":\"select * from secret\",\"pool\":\"nope\"}", "not_found"},
+    };
+    serve_ready((const char *const[]){"--token", "x", "--body-max", "4k", NULL});
+    json_t *document = described(), *paths = json_object_get(document, "paths");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char status[8];
+        http_reply r = send_as("x", "POST", cases[i].path, cases[i].body);
+        if (!strstr(text(&r, "type"), cases[i].word))
+            fail_msg("%s: %s", cases[i].body, r.body);
+        snprintf(status, sizeof status, "%d", r.status);
+        http_reply_free(&r);
+        const char *at = json_string_value(
+            look(paths, cases[i].path, "post", "responses", status, "$ref", NULL));
+        if (!at || !look(document, "components", "responses", strrchr(at, '/') + 1, "content",
+                         "application/problem+json", "examples", cases[i].word, NULL))
+            fail_msg("%s does not name %s %s", cases[i].path, status, cases[i].word);
+    }
+    json_decref(document);
+    free(large);
+}
+
 static void paths_that_differ_in_a_name_only_are_one(void **state)
 {
     json_t *document = described();
@@ -455,6 +500,7 @@ int main(void)
         usual(an_answer_is_described_by_its_columns),
         usual(nested_types_are_described_as_deep_as_they_go),
         usual(only_problems_that_can_occur_are_named),
+        cmocka_unit_test_teardown(what_can_go_wrong_with_several_queries_is_named, stop),
         usual(paths_that_differ_in_a_name_only_are_one),
         usual(what_a_file_says_of_itself_is_told),
         usual(a_page_has_a_command_for_each_query_that_can_be_run_as_it_stands),
