@@ -5,9 +5,13 @@
 
 #include <cmocka.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "../../pool/weir.h"
 #include "../../service/config.h"
@@ -180,6 +184,44 @@ static void a_file_that_cannot_be_read_is_refused(void **state)
     assert_non_null(strstr(why, "larger than 64 KiB"));
 }
 
+/* Read once, it would be taken for an empty one at a reload: all back to what it is by default. */
+static void a_pipe_that_says_nothing_is_refused(void **state)
+{
+    config c;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(READ(&c, "--config", path), CONFIG_BAD);
+    assert_non_null(strstr(why, "it is a pipe with nothing to read"));
+    assert_int_equal(READ(&c, "--config", "/dev/null"), CONFIG_OK);
+    config_free(&c);
+}
+
+static void *write_slowly(void *arg)
+{
+    int *fd = arg;
+    for (const char *at = "lanes = 3\n"; *at; at++) {
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        assert_int_equal(write(*fd, at, 1), 1);
+    }
+    close(*fd);
+    return NULL;
+}
+
+/* As the shell's <(…) has it from a program that takes its time. */
+static void a_pipe_is_read_to_its_end(void **state)
+{
+    config c;
+    int fds[2];
+    pthread_t writer;
+    assert_int_equal(pipe(fds), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", fds[0]);
+    assert_int_equal(pthread_create(&writer, NULL, write_slowly, &fds[1]), 0);
+    assert_int_equal(READ(&c, "--config", path), CONFIG_OK);
+    pthread_join(writer, NULL);
+    close(fds[0]);
+    assert_int_equal(c.lanes, 3);
+    config_free(&c);
+}
+
 /* ---- Values from files ---- */
 
 static void a_text_can_stand_in_a_file_that_a_variable_names(void **state)
@@ -340,6 +382,8 @@ int main(void)
         in_folder(flags_outrank_variables_and_those_the_file),
         in_folder(a_wrong_file_is_refused_with_its_line),
         in_folder(a_file_that_cannot_be_read_is_refused),
+        in_folder(a_pipe_that_says_nothing_is_refused),
+        in_folder(a_pipe_is_read_to_its_end),
         in_folder(a_text_can_stand_in_a_file_that_a_variable_names),
         in_folder(a_wrong_file_of_a_value_is_refused_and_never_shown),
         in_folder(what_has_changed_is_told),
