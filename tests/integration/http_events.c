@@ -39,20 +39,18 @@ static int end(void **state)
 
 static void serve_with(const char *const *more)
 {
-    static char far[512];
-    const char *flags[24] = {"--pool-max", "2",       "--lanes", "2",        "--log-level",
-                             "debug",      "--pool",  far,       "--events", "orders, \"name\"/x",
-                             "--events",   "news@far"};
+    char far[512];
     snprintf(far, sizeof far, "far=%s", postgres_conninfo_tcp(other));
-    int count = 12;
-    while (*more)
-        flags[count++] = *more++;
-    serve_ready(flags);
+    const char *const usual[] = {
+        "--pool-max", "2",        "--lanes", "2",        "--log-level",
+        "debug",      "--pool",   far,       "--events", "orders, \"name\"/x",
+        "--events",   "news@far", NULL};
+    serve_ready(joined_flags(usual, more));
 }
 
 static int serve(void **state)
 {
-    serve_with((const char *const[]){NULL});
+    serve_with(NULL);
     return 0;
 }
 

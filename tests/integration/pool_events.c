@@ -26,18 +26,16 @@ static int end(void **state)
 
 static void serve_with(const char *const *more)
 {
-    static char far[512];
-    const char *flags[24] = {"--pool-max", "4", "--lanes", "2", "--pool", far, "--pool-min", "1"};
+    char far[512];
     snprintf(far, sizeof far, "far=%s", postgres_conninfo_tcp(database));
-    int count = 8;
-    while (*more)
-        flags[count++] = *more++;
-    serve_ready(flags);
+    serve_ready(joined_flags((const char *const[]){"--pool-max", "4", "--lanes", "2", "--pool", far,
+                                                   "--pool-min", "1", NULL},
+                             more));
 }
 
 static int serve(void **state)
 {
-    serve_with((const char *const[]){NULL});
+    serve_with(NULL);
     return 0;
 }
 

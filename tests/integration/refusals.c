@@ -31,11 +31,10 @@ static int end_world(void **state)
 static void serve_narrowly(const char *const *more)
 {
     char patience[32];
-    const char *flags[16] = {"--pool-max", "1", "--lanes", "1", "--acquire-timeout", patience};
     snprintf(patience, sizeof patience, "%.0fms", 300 * slower());
-    for (int i = 0; more && more[i]; i++)
-        flags[6 + i] = more[i];
-    serve_ready(flags);
+    serve_ready(joined_flags((const char *const[]){"--pool-max", "1", "--lanes", "1",
+                                                   "--acquire-timeout", patience, NULL},
+                             more));
 }
 
 static void hold(double seconds)

@@ -70,13 +70,11 @@ static int end(void **state)
 
 static void serve_tls(const char *const *more)
 {
-    const char *flags[24] = {"--tls-cert", certificate, "--tls-key", key,
-                             "--token",    "sesame",    "--lanes",   "2"};
-    for (int i = 8; *more; i++)
-        flags[i] = *more++;
     unlink(authorities);
     certify("first", 30);
-    serve_unready(flags);
+    serve_unready(joined_flags((const char *const[]){"--tls-cert", certificate, "--tls-key", key,
+                                                     "--token", "sesame", "--lanes", "2", NULL},
+                               more));
     if (!weir_await_ready(weir))
         fail_msg("not ready:\n%s", weir_output(weir));
     client = http_open_tls(weir_port(weir), authorities);

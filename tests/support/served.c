@@ -37,6 +37,21 @@ void serve_ready(const char *const *flags)
     client = http_open(weir_port(weir));
 }
 
+const char *const *joined_flags(const char *const *first, const char *const *rest)
+{
+    enum { MOST = 32 };
+    static const char *flags[MOST];
+    const char *const *const lists[] = {first, rest};
+    int count = 0;
+    for (int i = 0; i < 2; i++)
+        for (const char *const *flag = lists[i]; flag && *flag; flag++) {
+            assert_true(count < MOST - 1);
+            flags[count++] = *flag;
+        }
+    flags[count] = NULL;
+    return flags;
+}
+
 /* ---- Requests beside the test's own. Not on its stack, which a failed assertion leaves. ---- */
 
 static struct asker {

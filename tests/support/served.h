@@ -31,6 +31,8 @@ void query_file(const char *name, const char *sql);
 void serve_ready(const char *const *flags);
 /* The same without waiting. */
 void serve_unready(const char *const *flags);
+/* Two lists of flags, each up to NULL (or NULL for none), as one. Valid until the next call. */
+const char *const *joined_flags(const char *const *first, const char *const *rest);
 
 /* Teardowns of a test: an orderly stop, which must end with exit code 0; or the end of a program
  * that has ended by itself or is to be killed. Requests beside the test's own are waited for. */
