@@ -7,8 +7,6 @@
 
 #include "../support/event_client.h"
 
-#define SOON 10
-
 static int start(void **state)
 {
     database = postgres_start("max_connections = 40\n");

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How long what happens at once may take to be seen, in seconds. */
+#define SOON 10
+
 typedef struct event_client event_client;
 
 /* Asks a server of 127.0.0.1 for the stream; `last_id` NULL: it has heard nothing yet. */
