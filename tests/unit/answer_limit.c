@@ -1,46 +1,15 @@
 /* answer_limit.c: tests of leases whose queries may have only so many bytes. */
 #include <stdlib.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/lease_world.h"
 
 static const weir_statement greet = {.sql = "greet"};
 static const char *const words[] = {"hello", "world"}; /* ten bytes */
 
-typedef struct world {
-    weir_fake *fake;
-    weir_pool *pool;
-    int (*body)(struct world *w, weir_lease *lease);
-    weir_lease *lease;
-    bool answered;
-    int error;
-    weir_pool_stats stats;
-} world;
-
-static int run_body(void *arg)
-{
-    world *w = arg;
-    weir_pool_options options = {
-        .driver = weir_fake_driver(), .driver_arg = w->fake, .max = 1, .seed = 1};
-    if (weir_pool_open(NULL, &options, &w->pool, NULL) < 0)
-        return -1;
-    expect(weir_acquire(w->pool, NULL, &w->lease) == 0);
-    w->body(w, w->lease);
-    weir_release(w->lease);
-    weir_sleep(WEIR_S(10)); /* whatever the pool still has to do */
-    weir_pool_stats_read(w->pool, &w->stats);
-    return weir_pool_close(w->pool);
-}
-
 static void play(world *w, int (*body)(world *w, weir_lease *lease))
 {
-    assert_int_equal(weir_fake_open(&w->fake), 0);
-    weir_fake_step two = {.columns = 1, .rows = 2, .values = words};
-    assert_int_equal(weir_fake_answer(w->fake, greet.sql, 0, &two), 0);
-    w->body = body;
-    assert_int_equal(run_virtually(run_body, w), 0);
-    assert_int_equal(w->stats.in_use, 0);
-    weir_fake_close(w->fake);
+    w->step = (weir_fake_step){.columns = 1, .rows = 2, .values = words};
+    play_scripted(w, &greet, body);
 }
 
 static int within_and_beyond(world *w, weir_lease *lease)
@@ -60,7 +29,7 @@ static int within_and_beyond(world *w, weir_lease *lease)
 
 static void an_answer_beyond_its_limit_is_cancelled_and_the_lease_spent(void **state)
 {
-    world w = {.pool = NULL};
+    world w = {0};
     play(&w, within_and_beyond);
     assert_int_equal(w.stats.queries_cancelled, 1);
     assert_int_equal(w.stats.size, 1); /* its connection is kept */
@@ -80,31 +49,37 @@ static int a_stream(world *w, weir_lease *lease)
 
 static void a_stream_has_no_such_limit(void **state)
 {
-    world w = {.pool = NULL};
+    world w = {0};
     play(&w, a_stream);
     assert_int_equal(w.stats.queries_cancelled, 0);
 }
 
+typedef struct answer {
+    bool told;
+    int error;
+} answer;
+
 static void done(void *arg, int error, weir_result *result)
 {
-    world *w = arg;
-    w->answered = true;
-    w->error = error;
+    answer *a = arg;
+    a->told = true;
+    a->error = error;
     expect(!result);
 }
 
 static int by_callback(world *w, weir_lease *lease)
 {
+    answer a = {0};
     weir_lease_limit(lease, 9);
-    expect(weir_query_cb(lease, &greet, NULL, weir_after(WEIR_S(5)), done, w) == 0);
+    expect(weir_query_cb(lease, &greet, NULL, weir_after(WEIR_S(5)), done, &a) == 0);
     weir_sleep(WEIR_S(1));
-    expect(w->answered);
-    return 0;
+    expect(a.told);
+    return a.error;
 }
 
 static void a_callback_is_told_once(void **state)
 {
-    world w = {.pool = NULL};
+    world w = {0};
     play(&w, by_callback);
     assert_int_equal(w.error, WEIR_ETOOLARGE);
 }
@@ -121,7 +96,7 @@ static int another_lease(world *w, weir_lease *lease)
 
 static void the_next_lease_begins_without_a_limit(void **state)
 {
-    world w = {.pool = NULL};
+    world w = {0};
     play(&w, another_lease);
 }
 

@@ -2,56 +2,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/lease_world.h"
 
 static const weir_statement listen = {.sql = "listen orders"};
 static const weir_statement unlisten = {.sql = "unlisten orders"};
 static const weir_statement nap = {.sql = "select pg_sleep(1)"};
 
-/* One test's pool, of one connection. Tasks expect; the main stack asserts. */
-typedef struct world {
-    weir_fake *fake;
-    weir_pool *pool;
-    weir_pool_options options;
-    int (*body)(struct world *w, weir_lease *lease);
-    weir_lease *lease;
-    int error;
-    weir_pool_stats stats;
-} world;
-
-static int run_body(void *arg)
-{
-    world *w = arg;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
-        return -1;
-    {
-        weir_scoped_lease weir_lease *lease = NULL;
-        expect(weir_acquire(w->pool, NULL, &lease) == 0);
-        w->lease = lease;
-        expect(weir_query(lease, &listen, NULL, NULL) == 0);
-        w->error = w->body(w, lease);
-    }
-    weir_sleep(WEIR_S(10)); /* whatever the pool still has to do */
-    weir_pool_stats_read(w->pool, &w->stats);
-    return weir_pool_close(w->pool);
-}
-
 static weir_fake_counts play(world *w, int (*body)(world *w, weir_lease *lease))
 {
-    assert_int_equal(weir_fake_open(&w->fake), 0);
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    w->options.max = 1;
-    w->options.seed = 1;
-    w->body = body;
-    weir_fake_answer(w->fake, nap.sql, 0, &(weir_fake_step){.delay_ns = WEIR_S(1)});
-    assert_int_equal(run_virtually(run_body, w), 0);
-    weir_fake_counts counts = weir_fake_counted(w->fake);
-    assert_int_equal(counts.open, 0);
-    assert_int_equal(w->stats.in_use, 0);
-    weir_fake_close(w->fake);
-    return counts;
+    w->first = &listen;
+    w->step.delay_ns = WEIR_S(1);
+    return play_scripted(w, &nap, body);
 }
 
 /* The next one's payload is this. */

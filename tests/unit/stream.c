@@ -1,68 +1,22 @@
 /* stream.c: answers in batches, from a server made of a script. */
 #include <signal.h>
-#include <stdio.h>
 
-#include "../support/expect.h"
-#include "weir.h"
+#include "../support/lease_world.h"
 
 static const weir_statement numbers = {.sql = "select n"};
 static const weir_statement other = {.sql = "select 1"};
 
 static const char *const five[] = {"1", "2", "3", "4", "5"};
 
-/* One test's pool, of one connection where it does not say otherwise. Tasks expect; the main stack
- * asserts. */
-typedef struct world {
-    weir_fake *fake;
-    weir_pool *pool;
-    weir_pool_options options;
-    weir_fake_step step;
-    int (*body)(struct world *w, weir_lease *lease);
-    char rows[64]; /* as they came: "12|34|5|" */
-    int error;
-    bool taken;
-    weir_error why;
-    weir_pool_stats stats;
-} world;
-
-static int run_body(void *arg)
-{
-    world *w = arg;
-    if (weir_pool_open(NULL, &w->options, &w->pool, NULL) < 0)
-        return -1;
-    {
-        weir_scoped_lease weir_lease *lease = NULL;
-        expect(weir_acquire(w->pool, NULL, &lease) == 0);
-        w->error = w->body(w, lease);
-        w->why = *weir_lease_error(lease);
-    }
-    weir_sleep(WEIR_S(10)); /* whatever the pool still has to do */
-    weir_pool_stats_read(w->pool, &w->stats);
-    return weir_pool_close(w->pool);
-}
-
 static weir_fake_counts play(world *w, int (*body)(world *w, weir_lease *lease))
 {
-    assert_int_equal(weir_fake_open(&w->fake), 0);
-    w->options.driver = weir_fake_driver();
-    w->options.driver_arg = w->fake;
-    if (!w->options.max)
-        w->options.max = 1;
-    w->options.seed = 1;
     w->step.columns = 1;
     if (w->step.rows)
         w->step.values = five;
-    assert_int_equal(weir_fake_answer(w->fake, numbers.sql, 0, &w->step), 0);
-    w->body = body;
-    assert_int_equal(run_virtually(run_body, w), 0);
-    weir_fake_counts counts = weir_fake_counted(w->fake);
-    assert_int_equal(counts.open, 0);
-    assert_int_equal(w->stats.in_use, 0);
-    weir_fake_close(w->fake);
-    return counts;
+    return play_scripted(w, &numbers, body);
 }
 
-/* Up to `batches` of them; the error that ended it, or 0. */
+/* Up to `batches` of them, as text such as "12|34|5|"; the error that ended it, or 0. */
 static int read_some(world *w, weir_stream *stream, int batches)
 {
     for (; batches > 0; batches--) {
@@ -72,8 +26,8 @@ static int read_some(world *w, weir_stream *stream, int batches)
             return r;
         expect(weir_result_columns(rows) == 1);
         for (uint32_t i = 0; i < weir_result_rows(rows); i++)
-            strcat(w->rows, weir_result_value(rows, i, 0));
-        strcat(w->rows, "|");
+            strcat(w->text, weir_result_value(rows, i, 0));
+        strcat(w->text, "|");
     }
     return 0;
 }
@@ -97,7 +51,7 @@ static void rows_come_in_order_and_batches_and_the_lease_is_as_good_as_before(vo
     world w = {.step = {.rows = 5, .batch = 2, .batch_delay_ns = WEIR_MS(5)}};
     weir_fake_counts counts = play(&w, read_all_and_go_on);
     assert_int_equal(w.error, 0);
-    assert_string_equal(w.rows, "12|34|5|");
+    assert_string_equal(w.text, "12|34|5|");
     assert_int_equal(counts.cancels, 0);
     assert_int_equal(counts.dials, 1);
 }
@@ -107,7 +61,7 @@ static void an_answer_in_one_batch_is_a_stream_too(void **state)
     world w = {.step = {.rows = 5}};
     play(&w, read_all_and_go_on);
     assert_int_equal(w.error, 0);
-    assert_string_equal(w.rows, "12345|");
+    assert_string_equal(w.text, "12345|");
 }
 
 static void an_answer_without_rows_has_one_batch_with_its_columns(void **state)
@@ -115,7 +69,7 @@ static void an_answer_without_rows_has_one_batch_with_its_columns(void **state)
     world w = {.step = {.rows = 0}};
     play(&w, read_all_and_go_on);
     assert_int_equal(w.error, 0);
-    assert_string_equal(w.rows, "|");
+    assert_string_equal(w.text, "|");
 }
 
 static void an_error_before_the_first_row_is_that_of_opening(void **state)
@@ -124,7 +78,7 @@ static void an_error_before_the_first_row_is_that_of_opening(void **state)
     weir_fake_counts counts = play(&w, read_all);
     assert_int_equal(w.error, WEIR_EQUERY);
     assert_string_equal(w.why.sqlstate, "22012");
-    assert_string_equal(w.rows, "");
+    assert_string_equal(w.text, "");
     assert_int_equal(counts.cancels, 0);
 }
 
@@ -145,7 +99,7 @@ static void an_error_midway_comes_behind_the_rows_and_stays(void **state)
         .step = {.rows = 4, .batch = 2, .outcome = WEIR_FAKE_FAIL, .error = {.sqlstate = "22012"}}};
     weir_fake_counts counts = play(&w, read_past_the_error);
     assert_int_equal(w.error, WEIR_EQUERY);
-    assert_string_equal(w.rows, "12|34|");
+    assert_string_equal(w.text, "12|34|");
     assert_string_equal(w.why.sqlstate, "22012");
     assert_int_equal(counts.cancels, 0);
     assert_int_equal(counts.dials, 1);
@@ -156,7 +110,7 @@ static void a_connection_that_breaks_midway_is_an_error_and_replaced(void **stat
     world w = {.step = {.rows = 4, .batch = 2, .outcome = WEIR_FAKE_LOSE}};
     play(&w, read_past_the_error);
     assert_int_equal(w.error, WEIR_ELOST);
-    assert_string_equal(w.rows, "12|34|");
+    assert_string_equal(w.text, "12|34|");
     assert_int_equal(w.stats.retired[WEIR_RETIRE_BROKEN], 1);
 }
 
@@ -176,7 +130,7 @@ static void a_stream_closed_early_is_cancelled_and_spends_the_lease(void **state
     world w = {.step = {.rows = 5, .batch = 2}};
     weir_fake_counts counts = play(&w, read_one_batch);
     assert_int_equal(w.error, WEIR_ESPENT);
-    assert_string_equal(w.rows, "12|");
+    assert_string_equal(w.text, "12|");
     assert_int_equal(counts.cancels, 1);
     assert_int_equal(w.stats.queries_cancelled, 1);
     assert_int_equal(counts.dials, 1); /* the connection stays */
@@ -213,7 +167,7 @@ static void a_deadline_midway_ends_the_stream_at_the_server(void **state)
     world w = {.step = {.rows = 5, .batch = 2, .batch_delay_ns = WEIR_MS(10)}};
     weir_fake_counts counts = play(&w, read_until_the_deadline);
     assert_int_equal(w.error, WEIR_ETIMEDOUT);
-    assert_string_equal(w.rows, "12|34|");
+    assert_string_equal(w.text, "12|34|");
     assert_int_equal(counts.cancels, 1);
 }
 
@@ -240,7 +194,7 @@ static void a_deadline_that_has_passed_asks_for_no_more_rows(void **state)
     world w = {.step = {.rows = 5, .batch = 2}};
     weir_fake_counts counts = play(&w, read_then_dawdle);
     assert_int_equal(w.error, WEIR_ETIMEDOUT);
-    assert_string_equal(w.rows, "12|");
+    assert_string_equal(w.text, "12|");
     assert_int_equal(counts.cancels, 1);
 }
 
@@ -270,7 +224,7 @@ static void a_reader_cancelled_midway_gives_everything_back(void **state)
     weir_fake_counts counts = play(&w, cancel_a_reader);
     assert_int_equal(counts.cancels, 1);
     assert_int_equal(w.error, WEIR_ECANCELED);
-    assert_string_equal(w.rows, "12|34|");
+    assert_string_equal(w.text, "12|34|");
 }
 
 static int be_reclaimed(world *w, weir_lease *lease)
@@ -288,7 +242,7 @@ static void a_lease_reclaimed_between_batches_ends_the_stream(void **state)
                .step = {.rows = 5, .batch = 2}};
     play(&w, be_reclaimed);
     assert_int_equal(w.error, WEIR_ERECLAIMED);
-    assert_string_equal(w.rows, "12|");
+    assert_string_equal(w.text, "12|");
     assert_int_equal(w.stats.retired[WEIR_RETIRE_LEAKED], 1);
 }
 
