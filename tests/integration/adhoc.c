@@ -52,34 +52,26 @@ static void only_an_operator_may(void **state)
     assert_problem(&r, 401, "unauthorized");
     assert_non_null(http_header(&r, "WWW-Authenticate"));
     http_reply_free(&r);
-    r = send_with("Authorization: Bearer wrong", "{\"sql\":\"select 1\"}");
-    assert_problem(&r, 401, "unauthorized");
-    http_reply_free(&r);
-    r = send_with("Authorization: Bearer wrong", "{"); /* and the body is not looked at */
-    assert_problem(&r, 401, "unauthorized");
-    http_reply_free(&r);
+    const char *wrong = "Authorization: Bearer wrong";
+    assert_refused(send_with(wrong, "{\"sql\":\"select 1\"}"), 401, "unauthorized");
+    assert_refused(send_with(wrong, "{"), 401, "unauthorized"); /* the body is not looked at */
 }
 
 static void nobody_may_while_there_is_no_token(void **state)
 {
-    http_reply r = sql("{\"sql\":\"select 1\"}");
-    assert_problem(&r, 403, "no_token_set");
-    http_reply_free(&r);
+    assert_refused(sql("{\"sql\":\"select 1\"}"), 403, "no_token_set");
 }
 
 static void it_is_with_what_is_for_operators(void **state)
 {
-    http_reply r = sql("{\"sql\":\"select 1\"}");
-    assert_problem(&r, 404, "not_found");
-    http_reply_free(&r);
+    assert_refused(sql("{\"sql\":\"select 1\"}"), 404, "not_found");
     const char *const headers[] = {"Authorization: Bearer " TOKEN, NULL};
     json_t *started = weir_await_event(weir, "service.started", 1, 5);
     http_client *admin =
         http_open((uint16_t)json_integer_value(json_object_get(started, "admin_port")));
     json_decref(started);
-    r = http_send(admin, "POST", "/sql", "{\"sql\":\"select 1 as one\"}", headers);
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(http_send(admin, "POST", "/sql", "{\"sql\":\"select 1 as one\"}", headers),
+                    200);
     http_close(admin);
 }
 
@@ -99,9 +91,8 @@ static void one_statement_is_answered_as_a_query_is(void **state)
     r = sql("{\"sql\":\"update item set price = price where id < :n\",\"params\":{\"n\":4}}");
     assert_memory_equal(r.body, "{\"count\":3,", 11);
     http_reply_free(&r);
-    r = sql("{\"sql\":\"-- @returns row\\nselect 1 as one where false\"}");
-    assert_problem(&r, 404, "row_not_found");
-    http_reply_free(&r);
+    assert_refused(sql("{\"sql\":\"-- @returns row\\nselect 1 as one where false\"}"), 404,
+                   "row_not_found");
     r = sql("{\"sql\":\"select 7 as seven\",\"pool\":\"other\"}");
     assert_string_equal(json_string_value(member(&r, "pool", "name")), "other");
     http_reply_free(&r);
@@ -131,8 +122,8 @@ static void several_run_in_order_on_one_connection(void **state)
                        "{\"sql\":\"insert into mine values (:a), (2)\",\"params\":{\"a\":1}},"
                        "{\"sql\":\"select sum(a) as sum from mine\"}]}");
     assert_status(&r, 200);
-    assert_int_equal(json_integer_value(json_object_get(result(&r, 1), "count")), 2);
-    json_t *row = json_array_get(json_object_get(result(&r, 2), "rows"), 0);
+    assert_int_equal(count_at(&r, 1), 2);
+    json_t *row = first_row(&r, 2);
     assert_int_equal(json_integer_value(json_object_get(row, "sum")), 3);
     assert_non_null(member(&r, "pool", "wait_ms"));
     http_reply_free(&r);
@@ -146,9 +137,8 @@ static void the_first_failure_ends_several(void **state)
     assert_int_equal(status_at(&r, 0), 200);
     assert_int_equal(status_at(&r, 1), 400);
     assert_int_equal(status_at(&r, 2), 424);
-    json_t *problem = json_object_get(result(&r, 1), "problem");
-    assert_string_equal(json_string_value(json_object_get(problem, "code")), "42P01");
-    assert_int_equal(json_integer_value(json_object_get(r.json, "failed")), 2);
+    assert_string_equal(problem_at(&r, 1, "code"), "42P01");
+    assert_int_equal(number(&r, "failed"), 2);
     http_reply_free(&r);
     assert_true(postgres_number(database, "select count(*) from item") > 0);
 }
@@ -196,12 +186,10 @@ static void a_connection_comes_back_clean(void **state)
     for (size_t i = 0; i < sizeof dirt / sizeof *dirt; i++) {
         char body[128];
         snprintf(body, sizeof body, "{\"sql\":\"%s\"}", dirt[i]);
-        http_reply r = sql(body);
+        assert_answered(sql(body), 200);
+        http_reply r = http_send(client, "PUT", "/items/10", "{\"name\":\"clean\"}", NULL);
         assert_status(&r, 200);
-        http_reply_free(&r);
-        r = http_send(client, "PUT", "/items/10", "{\"name\":\"clean\"}", NULL);
-        assert_status(&r, 200);
-        assert_int_equal(json_integer_value(json_object_get(r.json, "count")), 2);
+        assert_int_equal(number(&r, "count"), 2);
         http_reply_free(&r);
     }
     http_reply r = sql("{\"sql\":\"select current_setting('lock_timeout') as t, "
@@ -213,19 +201,13 @@ static void a_connection_comes_back_clean(void **state)
     http_reply_free(&r);
 }
 
+#define BEGUN "{\"queries\":[{\"sql\":\"begin\"},{\"sql\":\"delete from item where id = 49\"}"
+
 static void what_is_left_uncommitted_is_undone(void **state)
 {
-    http_reply r = sql("{\"queries\":[{\"sql\":\"begin\"},{\"sql\":\"delete from item where id = "
-                       "49\"}]}");
-    assert_status(&r, 200);
-    http_reply_free(&r);
-    r = get("/items/49");
-    assert_status(&r, 200);
-    http_reply_free(&r);
-    r = sql("{\"queries\":[{\"sql\":\"begin\"},{\"sql\":\"delete from item where id = 49\"},"
-            "{\"sql\":\"commit\"}]}");
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(sql(BEGUN "]}"), 200);
+    assert_answered(get("/items/49"), 200);
+    assert_answered(sql(BEGUN ",{\"sql\":\"commit\"}]}"), 200);
     fails_with("GET", "/items/49", NULL, 404, "row_not_found");
 }
 
@@ -308,9 +290,7 @@ static void deeply_nested_json_is_a_value_like_any_other(void **state)
     char *open = repeated(
         "{\"sql\":\"select :j::jsonb is not null as good\",\"params\":{\"j\":", "[", 1000, "");
     char *body = repeated(open, "]", 1000, "}}");
-    http_reply r = sql(body);
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(sql(body), 200);
     free(open);
     free(body);
 }

@@ -58,7 +58,7 @@ static void results_stand_in_order_each_with_its_rows_or_its_problem(void **stat
     assert_string_equal(problem_at(&r, 2, "instance"), "/batch#/2");
     assert_string_equal(problem_at(&r, 3, "parameter"), "id");
     assert_string_equal(problem_at(&r, 4, "code"), "query_not_found");
-    assert_int_equal(json_integer_value(json_object_get(result(&r, 5), "count")), 2);
+    assert_int_equal(count_at(&r, 5), 2);
     assert_int_equal(json_array_size(json_object_get(result(&r, 6), "rows")), 2);
     assert_int_equal(number(&r, "count"), 7);
     assert_int_equal(number(&r, "failed"), 3);
@@ -70,20 +70,19 @@ static void values_are_bound_by_their_type_with_the_digits_they_have(void **stat
     http_reply r = batch("[{\"query\":\"echo\",\"params\":{\"a\":0.10, \"b\" : \"[{,]\\\"\" }}, "
                          " {\"params\" : { }, \"query\":\"echo\"}]");
     assert_status(&r, 200);
-    json_t *row = json_array_get(json_object_get(result(&r, 0), "rows"), 0);
+    json_t *row = first_row(&r, 0);
     assert_string_equal(json_string_value(json_object_get(row, "a")), "0.10");
     assert_string_equal(json_string_value(json_object_get(row, "b")), "[{,]\"");
-    row = json_array_get(json_object_get(result(&r, 1), "rows"), 0);
+    row = first_row(&r, 1);
     assert_true(json_is_null(json_object_get(row, "a")));
     http_reply_free(&r);
 }
 
 static void each_query_of_a_batch_is_counted_and_told_apart(void **state)
 {
-    http_reply r = batch("[{\"query\":\"item\",\"params\":{\"id\":1}},"
-                         "{\"query\":\"item\",\"params\":{\"id\":2}}]");
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(batch("[{\"query\":\"item\",\"params\":{\"id\":1}},"
+                          "{\"query\":\"item\",\"params\":{\"id\":2}}]"),
+                    200);
     assert_int_equal(metric("db_client_operation_duration_seconds_count{pool=\"default\","
                             "query=\"item\"}"),
                      2);
@@ -91,7 +90,7 @@ static void each_query_of_a_batch_is_counted_and_told_apart(void **state)
                             "method=\"POST\",status=\"200\"}"),
                      1);
 
-    r = http_send(client, "POST", "/batch?_trace=1", "[{\"query\":\"ping\"}]", NULL);
+    http_reply r = http_send(client, "POST", "/batch?_trace=1", "[{\"query\":\"ping\"}]", NULL);
     json_t *pool = json_object_get(result(&r, 0), "pool");
     assert_true(json_array_size(json_object_get(pool, "lifecycle")) >= 5);
     http_reply_free(&r);
@@ -114,9 +113,7 @@ static void only_so_many_of_one_batch_run_at_once(void **state)
 {
     int fd = post_beside("/batch", NULL, "[" NAP "," NAP "," NAP "," NAP "," NAP "]");
     assert_true(BECOMES(naps() == 2, 5));
-    http_reply r = get("/q/ping"); /* others still find a connection */
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(get("/q/ping"), 200); /* others still find a connection */
     assert_int_equal(naps(), 2);
     close(fd);
     assert_true(BECOMES(naps() == 0, 5));

@@ -146,9 +146,7 @@ static void streams_leave_places_to_others(void **state)
     event_client *clients[3] = {hear_orders(), hear_orders(), hear("/pool/events")};
     assert_int_equal(events_status(clients[2]), 200);
     one_more_is_turned_away();
-    http_reply r = get("/livez");
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(get("/livez"), 200);
     events_close(clients[0]);
     assert_true(BECOMES(clients_of_orders() == 1, SOON));
     clients[0] = hear_orders();

@@ -89,10 +89,9 @@ static void channels_are_told_apart_and_their_names_are_no_sql(void **state)
 static void a_query_can_tell_those_who_listen(void **state)
 {
     event_client *c = hear_orders();
-    http_reply r = http_send(client, "POST", "/tell",
-                             "{\"channel\": \"orders\", \"payload\": \"by a query\"}", NULL);
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(http_send(client, "POST", "/tell",
+                              "{\"channel\": \"orders\", \"payload\": \"by a query\"}", NULL),
+                    200);
     assert_event(c, "message", "by a query");
     events_close(c);
 }

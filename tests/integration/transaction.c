@@ -70,7 +70,7 @@ static void steps_see_what_earlier_ones_did_and_use_their_values(void **state)
     assert_status(&r, 200);
     assert_string_equal(json_string_value(in_row(&r, 1, "name")), "a\"b");
     assert_int_equal(json_integer_value(in_row(&r, 3, "id")), 3);
-    assert_int_equal(json_integer_value(json_object_get(result(&r, 4), "count")), 2);
+    assert_int_equal(count_at(&r, 4), 2);
     assert_int_equal(json_integer_value(in_row(&r, 5, "id")), 2);
     assert_null(json_object_get(result(&r, 0), "pool"));
     assert_true(json_number_value(member(&r, "pool", "connection")) > 0);
@@ -89,7 +89,7 @@ static void a_reference_to_null_is_null(void **state)
                                "{\"query\":\"echo\",\"params\":{\"a\":{\"$ref\":\"0.rows.0.a\"},"
                                "\"b\":{\"$ref\":\"0.rows.0.b\"}}}]}");
     assert_status(&r, 200);
-    json_t *row = json_array_get(json_object_get(result(&r, 1), "rows"), 0);
+    json_t *row = first_row(&r, 1);
     assert_true(json_is_null(json_object_get(row, "a")));
     assert_string_equal(json_string_value(json_object_get(row, "b")), "x");
     http_reply_free(&r);
@@ -176,9 +176,9 @@ static void a_read_only_transaction_does_not_write(void **state)
     assert_string_equal(text(&r, "parameter"), "read_only");
     assert_int_equal(number(&r, "step"), 0);
     http_reply_free(&r);
-    r = transaction("{\"queries\":[{\"query\":\"rename\",\"params\":{\"id\":1,\"name\":\"x\"}}]}");
-    assert_status(&r, 200);
-    http_reply_free(&r);
+    assert_answered(
+        transaction("{\"queries\":[{\"query\":\"rename\",\"params\":{\"id\":1,\"name\":\"x\"}}]}"),
+        200);
 }
 
 static void a_lost_connection_has_changed_nothing(void **state)
@@ -211,7 +211,7 @@ static void a_collision_is_tried_again(void **state)
         http_reply r = transaction(body);
         assert_status(&r, 200);
         assert_int_equal(number(&r, "attempts"), 3);
-        assert_int_equal(json_integer_value(json_object_get(result(&r, 2), "count")), 1);
+        assert_int_equal(count_at(&r, 2), 1);
         http_reply_free(&r);
     }
 }
@@ -366,17 +366,16 @@ static void what_is_too_much_is_refused(void **state)
 
 static void what_only_looks_like_a_reference_is_a_value(void **state)
 {
-    http_reply r = transaction("{\"queries\":[{\"query\":\"ending\"}," PING "]}");
-    assert_status(&r, 200);
-    http_reply_free(&r);
-    r = transaction("{\"queries\":[" PING ",{\"query\":\"echo\",\"params\":{\"a\":{\"$ref\":7}}}"
+    assert_answered(transaction("{\"queries\":[{\"query\":\"ending\"}," PING "]}"), 200);
+    http_reply r =
+        transaction("{\"queries\":[" PING ",{\"query\":\"echo\",\"params\":{\"a\":{\"$ref\":7}}}"
                     "]}");
     assert_problem(&r, 400, "bad_parameter");
     assert_non_null(strstr(text(&r, "detail"), "not an object"));
     http_reply_free(&r);
     r = transaction("{\"queries\":[" PING ",{\"query\":\"echo\",\"params\":{\"a\":"
                     "\"{\\\"$ref\\\":\\\"0.rows.0.one\\\"}\"}}]}");
-    json_t *row = json_array_get(json_object_get(result(&r, 1), "rows"), 0);
+    json_t *row = first_row(&r, 1);
     assert_string_equal(json_string_value(json_object_get(row, "a")),
                         "{\"$ref\":\"0.rows.0.one\"}");
     http_reply_free(&r);

@@ -18,6 +18,16 @@ int status_at(const http_reply *r, size_t index)
     return (int)json_integer_value(json_object_get(result(r, index), "status"));
 }
 
+int count_at(const http_reply *r, size_t index)
+{
+    return (int)json_integer_value(json_object_get(result(r, index), "count"));
+}
+
+json_t *first_row(const http_reply *r, size_t index)
+{
+    return json_array_get(json_object_get(result(r, index), "rows"), 0);
+}
+
 const char *problem_at(const http_reply *r, size_t index, const char *name)
 {
     const char *value =

@@ -7,9 +7,12 @@
 /* A number of the answer; 0: there is none. */
 long number(const http_reply *r, const char *name);
 
-/* A part's result, its status, and a text of its problem ("": none). */
+/* A part's result, its status, its count, the first of its rows, and a text of its problem ("":
+ * none). */
 json_t *result(const http_reply *r, size_t index);
 int status_at(const http_reply *r, size_t index);
+int count_at(const http_reply *r, size_t index);
+json_t *first_row(const http_reply *r, size_t index);
 const char *problem_at(const http_reply *r, size_t index, const char *name);
 
 /* A body that gets 400, with the member at fault and a piece of what is said of it. */

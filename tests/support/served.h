@@ -76,6 +76,21 @@ long pool(const char *name);
         assert_string_equal(text(reply, "request_id"), http_header(reply, "X-Request-Id"));        \
     } while (0)
 
+/* An answer of which nothing else matters; it is freed. */
+#define assert_answered(reply, expected_status)                                                    \
+    do {                                                                                           \
+        http_reply r_ = (reply);                                                                   \
+        assert_status(&r_, expected_status);                                                       \
+        http_reply_free(&r_);                                                                      \
+    } while (0)
+
+#define assert_refused(reply, expected_status, expected_code)                                      \
+    do {                                                                                           \
+        http_reply r_ = (reply);                                                                   \
+        assert_problem(&r_, expected_status, expected_code);                                       \
+        http_reply_free(&r_);                                                                      \
+    } while (0)
+
 /* ---- Requests beside the test's own, each in a thread ---- */
 
 enum { ASKERS = 4 };
