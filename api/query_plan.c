@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../pool/sql_words.h"
 #include "buffer.h"
 
 #define TABLES_MAX 32 /* of one query, that are looked at */
@@ -202,6 +203,16 @@ static int warn_of_writes(const query *q, const plan_view *v, findings *all)
                          v->writes ? "the statement writes" : "the statement locks rows", q->path);
 }
 
+static int warn_of_commits(const query *q, findings *all)
+{
+    if (q->auth != AUTH_JWT || !sql_may_commit(q->statement.sql))
+        return 0;
+    return findings_warn(
+        all, q, query_first_line(q),
+        "by itself it will be refused: CALL and DO may commit, which would end the "
+        "role and claims of its JWT; /tx can run it");
+}
+
 static int warn(const query *q, const plan_view *v, uint32_t big, weir_lease *lease, findings *all)
 {
     int status = warn_of_writes(q, v, all);
@@ -247,7 +258,9 @@ static int review(const query *q, uint32_t big, weir_lease *lease, findings *all
 
 int query_plan_review(const query *q, uint32_t big, weir_lease *lease, findings *all)
 {
-    int status = prepare(q, lease);
+    int status = warn_of_commits(q, all);
+    if (status == 0)
+        status = prepare(q, lease);
     if (status == 0)
         return review(q, big, lease, all);
     if (status != WEIR_EQUERY)

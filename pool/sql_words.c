@@ -42,3 +42,9 @@ bool sql_begins_with(const char *sql, const char *const *words)
             return true;
     return false;
 }
+
+bool sql_may_commit(const char *sql)
+{
+    static const char *const words[] = {"call", "do", NULL};
+    return sql_begins_with(sql, words);
+}

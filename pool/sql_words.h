@@ -8,4 +8,7 @@
  * parentheses ahead of it do not count. Any thread. */
 bool sql_begins_with(const char *sql, const char *const *words);
 
+/* CALL or DO: what they run may commit on its way, unless a transaction was begun before. */
+bool sql_may_commit(const char *sql);
+
 #endif

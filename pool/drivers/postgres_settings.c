@@ -41,10 +41,9 @@ bool settings_are_due(session *s)
 /* The server lets these commit also among others of a flight. */
 bool settings_forbid(session *s)
 {
-    static const char *const commits[] = {"call", "do", NULL};
     const weir_operation *o = s->operation;
     if (o->setting_count == 0 || o->kind == OPERATION_DESCRIBE ||
-        PQtransactionStatus(s->pg) != PQTRANS_IDLE || !sql_begins_with(o->statement->sql, commits))
+        PQtransactionStatus(s->pg) != PQTRANS_IDLE || !sql_may_commit(o->statement->sql))
         return false;
     weir_error *e = &s->c->error;
     error_set(e, WEIR_EQUERY,

@@ -228,6 +228,18 @@ static void what_the_server_will_not_plan_is_warned_of(void **state)
            "3 queries, 0 errors, 1 warning");
 }
 
+static void what_may_commit_under_a_role_is_warned_of(void **state)
+{
+    (void)state;
+    postgres_sql(database, "create or replace procedure tidy() language sql as 'select 1'");
+    query_file("free", "-- @route POST /free\ncall tidy()\n");
+    query_file("mine", "-- @auth jwt\n-- @route POST /mine\n\ncall tidy()\n");
+    checks((const char *const[]){"--jwt-secret", "the-quick-brown-fox-jumps-over-it", NULL}, 0,
+           "mine.sql:4: warning: by itself it will be refused: CALL and DO may commit, which would "
+           "end the role and claims of its JWT; /tx can run it\n",
+           "2 queries, 0 errors, 1 warning");
+}
+
 static void each_query_is_planned_on_its_own_pool(void **state)
 {
     (void)state;
@@ -254,6 +266,7 @@ int main(void)
         test(a_get_that_would_write_is_warned_of),
         test(an_answer_without_a_limit_is_warned_of),
         test(what_the_server_will_not_plan_is_warned_of),
+        test(what_may_commit_under_a_role_is_warned_of),
         test(each_query_is_planned_on_its_own_pool),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
