@@ -27,6 +27,7 @@
 #endif
 #ifdef TELL_TSAN
 #include <sanitizer/tsan_interface.h>
+#include <string.h>
 #endif
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -115,6 +116,16 @@ static untraced void jump_out(fiber *f)
 
 /* ---- With sanitizers told ---- */
 
+#ifdef TELL_TSAN
+/* TSan keeps a signal until the code it came upon calls the C library, and keeps it with the fiber:
+ * one that waits would not hear of it. */
+static void hear_signals(void)
+{
+    static size_t (*volatile call)(const char *) = strlen;
+    call("");
+}
+#endif
+
 static untraced void enter(fiber *f)
 {
 #ifdef TELL_ASAN
@@ -138,6 +149,7 @@ static untraced void leave(fiber *f, bool for_good)
     __sanitizer_start_switch_fiber(for_good ? NULL : &f->fake_stack, f->there_low, f->there_size);
 #endif
 #ifdef TELL_TSAN
+    hear_signals();
     __tsan_switch_to_fiber((void *)f->there_low, 0);
 #endif
     jump_out(f);

@@ -52,6 +52,36 @@ static void close_all(service *s)
             field_ms("duration_ms", weir_now() - s->began_ns));
 }
 
+static void tell_start(const service *s)
+{
+    char database[256], expires[DATE_SIZE] = "";
+    secret_hide(s->config->database, database, sizeof database);
+    if (s->certificate)
+        certificate_file_date(weir_certificate_look(s->certificate).expires, expires);
+    const log_field fields[] = {
+        field_text("version", WEIR_VERSION),
+        field_text("config", s->config->config),
+        field_text("listen", s->config->listen),
+        field_uint("port", weir_api_port(s->api)),
+        s->config->admin_listen ? field_uint("admin_port", weir_api_admin_port(s->api))
+                                : field_text("admin_port", NULL),
+        field_text("tls_expires", s->certificate ? expires : NULL),
+        field_text("database", *database ? database : "from the environment"),
+        field_text("queries", s->config->queries),
+        field_uint("lanes", weir_runtime_lanes(s->runtime)),
+        field_uint("pool_max", s->config->pool_max),
+        field_uint("pools", s->pool_count),
+        field_uint("pid", (uint64_t)getpid()),
+    };
+    log_line(WEIR_INFO, "service.started", "listening", fields, sizeof fields / sizeof *fields);
+    if (s->certificate)
+        certificate_file_warn(s->config, weir_certificate_look(s->certificate));
+    if (s->clients_max < s->config->clients_max)
+        log_say(WEIR_WARN, "service.limited",
+                "the limit of open files leaves room for fewer clients than --clients-max",
+                field_uint("clients_max", s->clients_max));
+}
+
 static int run(void *arg)
 {
     service *s = arg;
@@ -59,6 +89,7 @@ static int run(void *arg)
         log_say(WEIR_ERROR, "service.start_failed", weir_strerror(WEIR_ENOMEM));
         s->exit_code = EXIT_SYSTEM;
     } else if (service_hear_signals(s) == 0) {
+        tell_start(s); /* who reads it may send one */
         watch(s);
     } else {
         log_say(WEIR_ERROR, "service.start_failed", "signals cannot be watched");
@@ -93,36 +124,6 @@ static int read_certificate(service *s)
     query_fault fault = {0};
     int r = certificate_file_read(s->config, &s->certificate, &fault);
     return r == 0 ? EXIT_FINE : complain_of(&fault, r, EXIT_USAGE);
-}
-
-static void tell_start(const service *s)
-{
-    char database[256], expires[DATE_SIZE] = "";
-    secret_hide(s->config->database, database, sizeof database);
-    if (s->certificate)
-        certificate_file_date(weir_certificate_look(s->certificate).expires, expires);
-    const log_field fields[] = {
-        field_text("version", WEIR_VERSION),
-        field_text("config", s->config->config),
-        field_text("listen", s->config->listen),
-        field_uint("port", weir_api_port(s->api)),
-        s->config->admin_listen ? field_uint("admin_port", weir_api_admin_port(s->api))
-                                : field_text("admin_port", NULL),
-        field_text("tls_expires", s->certificate ? expires : NULL),
-        field_text("database", *database ? database : "from the environment"),
-        field_text("queries", s->config->queries),
-        field_uint("lanes", weir_runtime_lanes(s->runtime)),
-        field_uint("pool_max", s->config->pool_max),
-        field_uint("pools", s->pool_count),
-        field_uint("pid", (uint64_t)getpid()),
-    };
-    log_line(WEIR_INFO, "service.started", "listening", fields, sizeof fields / sizeof *fields);
-    if (s->certificate)
-        certificate_file_warn(s->config, weir_certificate_look(s->certificate));
-    if (s->clients_max < s->config->clients_max)
-        log_say(WEIR_WARN, "service.limited",
-                "the limit of open files leaves room for fewer clients than --clients-max",
-                field_uint("clients_max", s->clients_max));
 }
 
 static int task_close(void *arg)
@@ -162,7 +163,6 @@ static int open_and_run(service *s)
         complain("%s", "the log cannot be opened: out of memory or threads");
         service_leave(EXIT_SYSTEM);
     }
-    tell_start(s);
     return run_lanes(s, run);
 }
 
