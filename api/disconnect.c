@@ -3,7 +3,6 @@
  * libmicrohttpd does not look at a suspended connection. A request that has run for a while has its
  * socket watched here; one that is answered sooner costs nothing. */
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -34,39 +33,13 @@ static void end_watch(disconnect_watch *watch)
     uv_close((uv_handle_t *)&watch->poll, freed);
 }
 
-/* Under TLS a client that leaves says so first, in an alert of its own record. TLS 1.3 hides what a
- * record is, but not that it is too short for a request: two bytes, their kind and a tag of 16. */
-static bool is_farewell(const unsigned char *bytes, size_t length)
-{
-    enum { HEADER = 5, ALERT = 21, HIDDEN = 23, HIDDEN_ALERT_MAX = 19 };
-    if (length <= HEADER)
-        return false;
-    size_t record = (size_t)bytes[3] << 8 | bytes[4];
-    return length == HEADER + record &&
-           (bytes[0] == ALERT || (bytes[0] == HIDDEN && record <= HIDDEN_ALERT_MAX));
-}
-
-/* The other side has closed, unless bytes are left to read: then a further request came first, and
- * its sender may well still read. */
-static bool is_gone(int fd, bool tls)
-{
-    unsigned char bytes[128];
-    ssize_t got = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-
-    if (got > 0)
-        return tls && is_farewell(bytes, (size_t)got);
-    return got == 0 || (errno != EAGAIN && errno != EINTR);
-}
-
+/* The other side has closed, whatever else it has asked for before. */
 static void changed(uv_poll_t *poll, int status, int events)
 {
     disconnect_watch *watch = poll->data;
     weir_request *req = watch->req;
-    bool gone = is_gone(watch->fd, req->listener->tls);
 
     end_watch(watch); /* it would tell the same again at once */
-    if (!gone)
-        return;
     req->client_gone = true;
     if (req->events)
         event_stream_gone(req->events);

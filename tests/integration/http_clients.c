@@ -153,6 +153,19 @@ static void pipelined_requests_behind_a_slow_one_are_no_sign_of_absence(void **s
     close(fd);
 }
 
+static void one_that_asked_for_more_before_it_vanished_is_gone_too(void **state)
+{
+    for (int by_reset = 0; by_reset < 2; by_reset++) {
+        int fd = raw_dial(weir_port(weir));
+        say(fd, "GET /nap?s=25 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(BECOMES(naps() == 1, 5));
+        say(fd, "GET /items/3 HTTP/1.1\r\nHost: x\r\n\r\n");
+        raw_vanish(fd, by_reset);
+        assert_true(BECOMES(naps() == 0, 5));
+        assert_true(BECOMES(pool("in_use") == 0 && pool("cancelling") == 0, 5));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +177,7 @@ int main(void)
         usual(clients_that_vanish_at_any_moment_leave_nothing_behind),
         usual(waiters_that_vanish_leave_nothing_behind),
         usual(pipelined_requests_behind_a_slow_one_are_no_sign_of_absence),
+        usual(one_that_asked_for_more_before_it_vanished_is_gone_too),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests_name("http_clients", tests, items_start, items_end);
