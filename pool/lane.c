@@ -207,6 +207,7 @@ static void drain(uv_prepare_t *prepare)
         return;
     }
     keep_spinning(lane, spin);
+    uv_update_time(lane->loop); /* it counts its wait from a time taken before all this work */
     timers_arm(lane);
     lane_hold(lane);
 }

@@ -142,6 +142,22 @@ static void a_timer_can_be_moved_and_stopped(void **state)
     run_virtually(move_and_stop, NULL);
 }
 
+static int work_then_sleep(void *arg)
+{
+    uint64_t start_ns = weir_now();
+    while (weir_now() < start_ns + WEIR_MS(400))
+        ;
+    uint64_t asleep_ns = weir_now();
+    expect(weir_sleep(WEIR_MS(20)) == 0);
+    expect(weir_now() < asleep_ns + WEIR_MS(220));
+    return 0;
+}
+
+static void a_timer_is_no_later_for_the_work_done_before_it(void **state)
+{
+    run_expecting(NULL, work_then_sleep, NULL);
+}
+
 /* ---- A caller's loop ---- */
 
 static int sleep_5ms(void *arg)
@@ -441,6 +457,7 @@ int main(void)
         cmocka_unit_test(hooks_run_when_the_queue_is_empty_and_may_fill_it_again),
         cmocka_unit_test(a_timer_never_fires_early),
         cmocka_unit_test(a_timer_can_be_moved_and_stopped),
+        cmocka_unit_test(a_timer_is_no_later_for_the_work_done_before_it),
         cmocka_unit_test(a_callers_loop_returns_when_no_task_is_left),
         cmocka_unit_test(a_post_reaches_a_callers_loop_that_something_holds),
         cmocka_unit_test(an_armed_timer_holds_a_callers_loop_and_a_stopped_one_does_not),
