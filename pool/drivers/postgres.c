@@ -80,7 +80,7 @@ static void cancel(weir_connection *c)
         return;
     s->operation = NULL;
     s->activity = ACTIVITY_DRAIN;
-    if (s->paused && flight_drain(s)) { /* its end has been here all the while */
+    if (flight_drain(s)) { /* its end is here already */
         flight_clear(s);
         s->activity = ACTIVITY_NONE;
         return;

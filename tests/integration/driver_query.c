@@ -110,6 +110,42 @@ static void an_answer_beyond_its_limit_is_stopped_at_the_server(void **state)
     assert_int_equal(w.events[WEIR_QUERY_CANCELLED], 1);
 }
 
+/* Slightly too large, so that its end may have come in with what is too much of it. */
+static int exceed_by(world *w, int bytes)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "select repeat('x', 1000) from generate_series(1, %d)",
+             ((1 << 20) + bytes) / 1011);
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    if (r < 0)
+        return r;
+    weir_lease_limit(lease, 1 << 20);
+    weir_scoped_result weir_result *result = NULL;
+    w->number[0] += weir_query(lease, &(weir_statement){.sql = sql}, NULL, &result) < 0;
+    return 0;
+}
+
+static int exceed_by_more_and_more(world *w)
+{
+    for (int i = 0; i < 60; i++) {
+        int r = exceed_by(w, i * 4096);
+        if (r == 0)
+            r = take_and_ask(w, i > 0, "select pg_backend_pid()");
+        if (r < 0 || strcmp(w->text[i > 0], w->text[0]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void one_whose_end_has_come_leaves_the_connection_usable_at_once(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play(&w, exceed_by_more_and_more);
+    assert_true(w.number[0] > 0);
+    assert_int_equal(w.retired[WEIR_RETIRE_CANCELLED], 0);
+}
+
 static int descriptions(world *w, weir_lease *lease)
 {
     for (int i = 0; i < 2; i++) {
@@ -361,6 +397,7 @@ int main(void)
         cmocka_unit_test(parameters_and_nulls_go_there_and_back),
         cmocka_unit_test(megabytes_pass_in_both_directions),
         cmocka_unit_test(an_answer_beyond_its_limit_is_stopped_at_the_server),
+        cmocka_unit_test(one_whose_end_has_come_leaves_the_connection_usable_at_once),
         cmocka_unit_test(a_statement_is_described_without_being_run),
         cmocka_unit_test(a_failed_query_says_why_and_leaves_the_connection_usable),
         cmocka_unit_test(copy_is_refused),
