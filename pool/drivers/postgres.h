@@ -219,6 +219,9 @@ void flight_go_on(session *s);
 bool flight_drain(session *s);
 /* Reads and writes what the socket allows. */
 void session_ready(void *arg, int events);
+/* Of a write cut off before its answer nobody knows whether it was done: then `e` is not called
+ * retryable. */
+void session_doubt(const session *s, weir_error *e);
 /* The connection is lost: whoever waits for it is told. Reports. */
 void session_lost(session *s);
 

@@ -42,11 +42,13 @@ static void on_notice(void *arg, const PGresult *result)
     session *s = arg;
     weir_error e;
     error_of_result(&e, result);
-    /* On an idle session libpq gives the server's last words as a notice. */
+    /* On an idle session libpq gives the server's last words as a notice. On another they are a
+     * warning, ahead of what would tell how the statement ended. */
     weir_retire_reason fate = error_fate(e.sqlstate);
     if (fate != WEIR_RETIRE_NOT) {
         s->fate = fate;
         s->flight.error = e;
+        session_doubt(s, &s->flight.error);
     }
     connection_notice(s->c, e.sqlstate, e.message);
 }

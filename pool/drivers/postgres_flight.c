@@ -236,15 +236,19 @@ void flight_clear(session *s)
 
 /* ---- The ends ---- */
 
+void session_doubt(const session *s, weir_error *e)
+{
+    if (s->operation)
+        e->retryable = s->operation->statement->read_only;
+}
+
 /* Into flight.error, where it stays for whoever asks later. */
 static void explain_loss(session *s)
 {
     weir_error *e = &s->flight.error;
     if (!e->code) {
         error_of_loss(e, s->pg);
-        /* Of a write nobody knows whether it was done. */
-        if (s->operation)
-            e->retryable = s->operation->statement->read_only;
+        session_doubt(s, e);
     }
     if (s->fate == WEIR_RETIRE_NOT)
         s->fate = error_fate(e->sqlstate);

@@ -447,6 +447,39 @@ static void a_write_of_unknown_fate_is_not_called_retryable(void **state)
     assert_int_equal(w.r[2], WEIR_ELOST);
 }
 
+static int strike(void *arg)
+{
+    uint64_t until_ns = weir_after(WEIR_S(5));
+    while (postgres_number(server, "select count(*) from pg_stat_activity"
+                                   " where wait_event = 'PgSleep'") == 0 &&
+           weir_now() < until_ns)
+        weir_sleep(WEIR_MS(10));
+    return postgres_signal_backends(server, SIGQUIT);
+}
+
+static int warned(world *w)
+{
+    weir_scoped_lease weir_lease *lease = NULL;
+    int r = take(w, &lease);
+    if (r < 0)
+        return r;
+    weir_spawn(strike, NULL, NULL);
+    ask(w, lease, 0, "create table unknown_fate as select 1 as n from pg_sleep(60)");
+    return 0;
+}
+
+static void not_even_where_the_servers_last_words_are_a_warning(void **state)
+{
+    world w = {.options.max = 1};
+    int r = play_through(&w, warned);
+    postgres_kill(server); /* it would begin anew by itself, at a time that nobody can tell */
+    postgres_bring_up(server);
+    assert_int_equal(r, 0);
+    assert_int_equal(w.r[0], WEIR_ELOST);
+    assert_memory_equal(w.error[0].sqlstate, "57P0", 4);
+    assert_false(w.error[0].retryable);
+}
+
 static int slept_on(world *w)
 {
     for (int i = 0; i < 2; i++) {
@@ -552,6 +585,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_the_server_ends_is_noticed_at_once),
         cmocka_unit_test(a_connection_lost_under_a_query_fails_it_and_goes),
         cmocka_unit_test(a_write_of_unknown_fate_is_not_called_retryable),
+        cmocka_unit_test(not_even_where_the_servers_last_words_are_a_warning),
         cmocka_unit_test(a_connection_long_idle_is_checked_and_kept),
         cmocka_unit_test(connections_move_between_lanes_and_answers_stay_with_their_askers),
     };
