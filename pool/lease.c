@@ -31,6 +31,7 @@ static weir_lease *lease_new(weir_pool *pool, const weir_scope *scope, const cha
     here->guests++;
     memset(lease, 0, offsetof(weir_lease, own_timings));
     lease->query[0] = '\0';
+    error_clear(&lease->error);
     lease->where = where ? where : "";
     lease->pool = pool;
     lease->lane = weir_lane_self();
@@ -403,7 +404,7 @@ const weir_error *weir_lease_error(const weir_lease *lease)
         .code = WEIR_ERECLAIMED,
         .message = "the lease was held for too long, and its connection has been taken back",
     };
-    return lease->connection ? &lease->connection->error : &reclaimed;
+    return lease->connection ? &lease->error : &reclaimed;
 }
 
 int weir_lease_backend_pid(const weir_lease *lease)

@@ -122,7 +122,7 @@ static int hear(weir_lease *lease)
     int r = task_wait(&h.wait, WEIR_NEVER, begin);
     lease->wait = NULL;
     if (r < 0 && lease->connection)
-        lease->connection->error.code = r;
+        lease_failed(lease, r);
     return r;
 }
 

@@ -79,6 +79,8 @@ struct weir_lease {
 
     /* From here on nothing is cleared for a new lease: it is set before it is read. */
     weir_timings own_timings;
+    weir_error error;         /* what went wrong last; kept here, as the connection may go on to
+                                 another while its holder still reads it */
     weir_operation operation; /* the query under way or last run */
     uint64_t started_ns;
     int status;
@@ -205,7 +207,14 @@ void lease_tell_leak(weir_lease *lease);
  */
 void query_reclaim(weir_lease *lease, weir_connection *c);
 
-/* ---- query.c, for stream.c ---- */
+/* ---- query.c, for stream.c and notification.c ---- */
+
+/* What its connection says went wrong is the lease's error from now on, with this code. */
+static inline void lease_failed(weir_lease *lease, int error)
+{
+    lease->error = lease->connection->error;
+    lease->error.code = error;
+}
 
 /* Whether an operation may begin on the lease, which is then made ready for it. */
 int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *statement,
@@ -241,7 +250,7 @@ static inline void error_clear(weir_error *error)
 {
     error->code = 0;
     error->retryable = error->setting = false;
-    error->position = 0;
+    error->position = error->parameter = 0;
     error->sqlstate[0] = error->message[0] = error->detail[0] = error->hint[0] = '\0';
 }
 

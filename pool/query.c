@@ -6,12 +6,13 @@
 #include "pool.h"
 
 /* The connection was lost on its way to this lane, before anything was asked of it. */
-static int tell_loss(weir_connection *c)
+static int tell_loss(weir_lease *lease)
 {
-    c->error.code = WEIR_ELOST;
-    c->error.retryable = true;
-    if (!c->error.message[0])
-        snprintf(c->error.message, sizeof c->error.message,
+    weir_error *e = &lease->error;
+    lease_failed(lease, WEIR_ELOST);
+    e->retryable = true;
+    if (!e->message[0])
+        snprintf(e->message, sizeof e->message,
                  "the connection could not join the loop of its new lane");
     return WEIR_ELOST;
 }
@@ -51,7 +52,7 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
     if (!statement || !statement->sql)
         return WEIR_EINVAL;
     if (lease->severed)
-        return tell_loss(lease->connection);
+        return tell_loss(lease);
     lease->operation = (weir_operation){
         .kind = kind,
         .statement = statement,
@@ -64,6 +65,7 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
     };
     lease->status = 0;
     lease->result = NULL;
+    error_clear(&lease->error);
     error_clear(&lease->connection->error);
     return 0;
 }
@@ -160,6 +162,8 @@ void operation_finish(weir_connection *c, int status, weir_result *result)
     weir_lease *lease = c->lease;
     c->operation = NULL;
     c->error.code = status;
+    if (status < 0)
+        lease_failed(lease, status);
     if (lease->stream.open) {
         stream_finish(lease, status, result);
     } else {
@@ -191,7 +195,7 @@ void operation_exceeded(weir_connection *c)
     if (!c->operation)
         return;
     c->operation = NULL;
-    c->error.code = lease->status = WEIR_ETOOLARGE;
+    lease->error.code = lease->status = WEIR_ETOOLARGE;
     lease->spent = true;
     lease->pool->driver->cancel(c);
     count_cancelled(lease, c, WEIR_ETOOLARGE);
@@ -269,8 +273,7 @@ static int run(weir_lease *lease, operation_kind kind, const weir_statement *sta
         r = lease->status;
     if (r < 0) {
         weir_result_free(lease->result);
-        if (lease->connection)
-            lease->connection->error.code = r;
+        lease->error.code = r;
         return r;
     }
     if (result)
@@ -314,9 +317,7 @@ static void send_answer(weir_lease *lease)
 
 static void time_out(weir_lease *lease)
 {
-    lease->status = WEIR_ETIMEDOUT;
-    if (lease->connection)
-        lease->connection->error.code = WEIR_ETIMEDOUT;
+    lease->error.code = lease->status = WEIR_ETIMEDOUT;
     send_answer(lease);
 }
 

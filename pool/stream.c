@@ -70,8 +70,7 @@ static void give_up(weir_stream *s, int why)
     s->status = why;
     weir_result_free(s->rows);
     s->rows = NULL;
-    if (s->lease->connection)
-        s->lease->connection->error.code = why;
+    s->lease->error.code = why;
 }
 
 int weir_stream_open(weir_lease *lease, const weir_statement *statement, const weir_params *params,

@@ -618,8 +618,8 @@ WEIR_PUBLIC int weir_acquire_cb_at(weir_pool *pool, const weir_scope *scope, con
 /* Gives up waiting: `granted` will be called with WEIR_ECANCELED. */
 WEIR_PUBLIC void weir_acquire_cancel(weir_lease *pending);
 
-/* What went wrong last on this lease. Owned by the lease, valid until its next query or its
- * release. */
+/* What went wrong last on this lease. Owned by the lease; neither the end of its connection nor
+ * what others do changes it, until the next query or weir_notified on it, or its release. */
 WEIR_PUBLIC const weir_error *weir_lease_error(const weir_lease *lease);
 WEIR_PUBLIC int weir_lease_backend_pid(const weir_lease *lease);
 WEIR_PUBLIC uint64_t weir_lease_connection(const weir_lease *lease);
