@@ -119,6 +119,25 @@ static void encode_boolean(buffer *out, const char *text, size_t length)
         buffer_json(out, text, length);
 }
 
+static void blank_out(char *text, size_t length, char c)
+{
+    char *end = text + length;
+
+    while ((text = memchr(text, c, (size_t)(end - text))))
+        *text++ = ' ';
+}
+
+/* A json is kept as it was written. Its line breaks are between its tokens, as a string of JSON has
+ * none: as blanks they leave a row on one line. */
+static void encode_json(buffer *out, const char *text, size_t length)
+{
+    if (length == 0 || !buffer_reserve(out, length))
+        return;
+    buffer_append(out, text, length);
+    blank_out(out->data + out->length - length, length, '\n');
+    blank_out(out->data + out->length - length, length, '\r');
+}
+
 static void encode_nested(buffer *out, const char *text, size_t length, const shape *as, int depth)
 {
     bool (*encode)(buffer *, const char *, size_t, const shape *, int) =
@@ -142,7 +161,7 @@ void encode_value_at(buffer *out, const char *text, size_t length, const shape *
             buffer_json(out, text, length);
         break;
     case SHAPE_BOOLEAN: encode_boolean(out, text, length); break;
-    case SHAPE_JSON: buffer_append(out, text, length); break;
+    case SHAPE_JSON: encode_json(out, text, length); break;
     case SHAPE_TIMESTAMP: encode_timestamp(out, text, length, false); break;
     case SHAPE_TIMESTAMPTZ: encode_timestamp(out, text, length, true); break;
     case SHAPE_ARRAY:

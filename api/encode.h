@@ -1,8 +1,9 @@
 /* encode.h: rows of a result as JSON, straight from the driver's memory into the answer.
  *
  * The output is byte for byte that of Postgres's row_to_json, made from the text form of each value
- * as a session with DateStyle ISO and client_encoding UTF8 prints it. Where the text form does not
- * say enough, a value is printed as a string:
+ * as a session with DateStyle ISO and client_encoding UTF8 prints it. But the line breaks in a json
+ * become blanks, so that no row has any, and where the text form does not say enough, a value is
+ * printed as a string:
  *   - record (an anonymous row): its fields' names and types are not in the result
  *   - elements of an anyarray, as in pg_stats: their type is not in the result
  *   - a type that an extension casts to json by a function, such as hstore

@@ -29,6 +29,10 @@ static int start(void **state)
     folder = scratch_folder();
     query_file("series", "-- @default n 1000000\n"
                          "select generate_series(1, :n::int) as g, 'some words' as words\n");
+    postgres_sql(database, "create type held as (v json)");
+    query_file("broad", "select g, (E'{\"a\":\\r\\n' || g || '}')::json as j,"
+                        " row((E'[\\n' || g || ']')::json)::held as held,"
+                        " array[E'{\\n}'::json] as list from generate_series(1, 2) g\n");
     query_file("odd", ODD_ROWS "\n");
     query_file("break",
                "select g, 1 / (:at::int - g) as x from (select generate_series(1, 60000) g) t\n");
@@ -164,6 +168,24 @@ static void each_line_is_the_object_that_a_whole_answer_has(void **state)
     http_reply_free(&whole);
     http_reply_free(&lines);
     http_reply_free(&array);
+}
+
+static void a_row_is_one_line_whatever_the_white_space_of_its_json(void **state)
+{
+    static const struct {
+        const char *form, *expected;
+    } cases[] = {
+        {NDJSON, "{\"g\":1,\"j\":{\"a\":  1},\"held\":{\"v\":[ 1]},\"list\":[{ }]}\n"
+                 "{\"g\":2,\"j\":{\"a\":  2},\"held\":{\"v\":[ 2]},\"list\":[{ }]}\n"},
+        {ARRAY, "[{\"g\":1,\"j\":{\"a\":  1},\"held\":{\"v\":[ 1]},\"list\":[{ }]},\n"
+                "{\"g\":2,\"j\":{\"a\":  2},\"held\":{\"v\":[ 2]},\"list\":[{ }]}]\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_reply r = get_as(cases[i].form, "/q/broad");
+        assert_status(&r, 200);
+        assert_string_equal(r.body, cases[i].expected);
+        http_reply_free(&r);
+    }
 }
 
 static void csv_is_what_copy_makes_of_the_same_rows(void **state)
@@ -413,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         usual(a_million_rows_come_whole_and_in_order_in_constant_memory),
         usual(each_line_is_the_object_that_a_whole_answer_has),
+        usual(a_row_is_one_line_whatever_the_white_space_of_its_json),
         usual(csv_is_what_copy_makes_of_the_same_rows),
         usual(an_answer_without_rows_is_empty_in_each_form),
         usual(the_form_is_the_clients_choice_and_for_rows_only),
@@ -430,5 +453,6 @@ int main(void)
         usual(a_client_that_goes_stops_the_query_at_the_server),
         usual(clients_that_go_at_any_moment_leave_nothing_behind),
     };
-    return cmocka_run_group_tests(tests, start, end);
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
+    return cmocka_run_group_tests_name("http_streams", tests, start, end);
 }

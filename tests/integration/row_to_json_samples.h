@@ -93,6 +93,7 @@ static const sample samples[] = {
     {"cid", "3"},
     {"json", "null"},
     {"json", " { \"a\" : [1, 2 ,\n \"x\\u0041\\\"\"] } "},
+    {"json", "\r\n{\r\n\t\"a\\n\": \n\n1}\n"},
     {"json", "\"just \\\\ text\""},
     {"jsonb", "{\"b\": [1.50, null, {}], \"a\": \"\\\"\\\\\"}"},
     {"jsonb", "1e400"},

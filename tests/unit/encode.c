@@ -18,6 +18,7 @@ enum {
     INT4 = 23,
     TEXT = 25,
     JSON = 114,
+    JSONS = 199,
     FLOAT8 = 701,
     INT4_ARRAY = 1007,
     TEXT_ARRAY = 1009,
@@ -97,6 +98,14 @@ static void what_is_no_iso_timestamp_is_printed_as_it_is(void **state)
     assert_builtin(TIMESTAMPTZ, "2024-01-01 0\"", "\"2024-01-01 0\\\"\"");
     assert_builtin(TIMESTAMPTZ, "1 +", "\"1T+\"");
     assert_builtin(TIMESTAMPTZ, "1 +1", "\"1T+1\"");
+}
+
+static void json_keeps_its_text_but_for_line_breaks(void **state)
+{
+    assert_builtin(JSON, " {\"a\" :\t[1, 2]} ", " {\"a\" :\t[1, 2]} ");
+    assert_builtin(JSON, "{\r\n\"a\\n\":\n[1,\n\n\r2]\n}\n", "{  \"a\\n\": [1,   2] } ");
+    assert_builtin(JSONS, "{\"[1,\n2]\",\"{\n\\\"a\\\": 3}\"}", "[[1, 2],{ \"a\": 3}]");
+    assert_builtin(TEXT, "a\nb", "\"a\\nb\"");
 }
 
 static void arrays_keep_their_dimensions(void **state)
@@ -283,6 +292,7 @@ int main(void)
         cmocka_unit_test(booleans_are_true_or_false),
         cmocka_unit_test(timestamps_are_iso_8601),
         cmocka_unit_test(what_is_no_iso_timestamp_is_printed_as_it_is),
+        cmocka_unit_test(json_keeps_its_text_but_for_line_breaks),
         cmocka_unit_test(arrays_keep_their_dimensions),
         cmocka_unit_test(a_malformed_array_is_a_string),
         cmocka_unit_test(composites_are_objects),
