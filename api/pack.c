@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gzip.h"
+#include "parts.h"
 #include "reply.h"
 
 /* Packing so much takes some three milliseconds: more is not done on a lane. */
@@ -19,21 +20,31 @@ static bool is_worth_it(const weir_request *req)
     return !req->out.failed && req->out.length >= req->lane->api->gzip_min;
 }
 
-static bool is_large(const weir_request *req)
+static size_t size_of_result(const weir_result *result)
 {
-    const weir_result *result = req->result;
     size_t length = 0;
 
-    if (req->found)
-        return req->found->length > LARGE;
-
-    for (uint32_t row = 0; row < weir_result_rows(result); row++)
-        for (uint32_t column = 0; column < weir_result_columns(result); column++) {
+    for (uint32_t row = 0; row < weir_result_rows(result) && length <= LARGE; row++)
+        for (uint32_t column = 0; column < weir_result_columns(result); column++)
             length += weir_result_length(result, row, column);
-            if (length > LARGE)
-                return true;
-        }
-    return false;
+    return length;
+}
+
+/* Of what it has been answered so far, encoded or not; not exact where that is large. */
+static size_t size_of(const weir_request *req)
+{
+    return req->out.length + (req->found ? req->found->length : 0) +
+           (req->result ? size_of_result(req->result) : 0);
+}
+
+static bool is_large(const weir_request *req)
+{
+    const request_parts *parts = req->parts;
+    size_t length = size_of(req);
+
+    for (uint32_t i = 0; parts && !parts->alone && i < parts->count && length <= LARGE; i++)
+        length += size_of(parts->each[i].req);
+    return length > LARGE;
 }
 
 /* What is libmicrohttpd's may go at any time meanwhile: nothing here looks at it. */
@@ -49,10 +60,15 @@ static void seal_and_pack(void *arg)
     gzip_close(own);
 }
 
+bool pack_takes_long(const weir_request *req)
+{
+    return req->connection && !req->stream.begun && req->lane->api->gzip_min != SIZE_MAX &&
+           is_asked_for(req) && is_large(req);
+}
+
 weir_async void pack_large(weir_request *req)
 {
-    if (!(req->result || req->found) || !req->connection || req->lane->api->gzip_min == SIZE_MAX ||
-        !is_asked_for(req) || !is_large(req))
+    if (!pack_takes_long(req))
         return;
     char *known_tags = req->known_tags ? strdup(req->known_tags) : NULL;
     req->known_tags = known_tags;

@@ -273,6 +273,8 @@ bool route_queries(weir_request *req)
     return true;
 }
 
+static weir_async void only_pack(weir_request *req) {} /* which every task does last */
+
 void route_request(weir_request *req)
 {
     const endpoint *e = find_endpoint(req);
@@ -288,6 +290,10 @@ void route_request(weir_request *req)
         reply_options(req, (1u << METHOD_COUNT) - 1);
     else if (limit_let_in(req) && route_queries(req))
         route_query(req);
+    if (req->step == REQUEST_RECEIVING && pack_takes_long(req)) {
+        req->handler = only_pack;
+        route_start(req);
+    }
     if (req->step == REQUEST_RECEIVING)
         request_answer(req);
 }
