@@ -85,43 +85,58 @@ static bool has_form(const query *q, reference_form form)
     return false;
 }
 
-int reference_resolve(reference *r, const query *earlier, const char *parameter, bind_fault *fault)
+int reference_check(const reference *r, const query *earlier, const char *parameter,
+                    bind_fault *fault)
 {
     if (!has_form(earlier, r->form))
         return bind_fail(fault, parameter, "%s refers to step %" PRIu32 ", whose answer has %s",
                          parameter, r->step, form_of(earlier));
     if (r->form == REFERENCE_COUNT)
         return 0;
-    for (uint32_t i = 0; i < earlier->column_count; i++) {
-        if (strcmp(earlier->columns[i].name, r->name) == 0) {
-            r->column = i;
+    for (uint32_t i = 0; i < earlier->column_count; i++)
+        if (strcmp(earlier->columns[i].name, r->name) == 0)
             return 0;
-        }
-    }
     return bind_fail(fault, parameter,
                      "%s refers to %.63s of step %" PRIu32 ", which has no such column", parameter,
                      r->name, r->step);
 }
 
-bool reference_value(const reference *r, const query *earlier, const weir_result *result,
-                     char **text, bool *failed)
+static reference_found take_text(const char *value, char **text)
+{
+    char *copy = value ? strdup(value) : NULL;
+
+    if (value && !copy)
+        return REFERENCE_NO_MEMORY;
+    *text = copy;
+    return REFERENCE_FOUND;
+}
+
+static reference_found take_count(const query *earlier, const weir_result *result, char **text)
 {
     char count[24];
-    const char *value = NULL;
 
-    if (r->form == REFERENCE_COUNT) {
-        snprintf(count, sizeof count, "%" PRIu64,
-                 earlier->returns == RETURNS_COUNT ? weir_result_affected(result)
-                                                   : weir_result_rows(result));
-        value = count;
-    } else {
-        if (r->row >= weir_result_rows(result) || r->column >= weir_result_columns(result))
-            return false;
-        if (!weir_result_is_null(result, r->row, r->column))
-            value = weir_result_value(result, r->row, r->column);
-    }
-    char *copy = value ? strdup(value) : NULL;
-    *failed = value && !copy;
-    *text = copy;
-    return true;
+    snprintf(count, sizeof count, "%" PRIu64,
+             earlier->returns == RETURNS_COUNT ? weir_result_affected(result)
+                                               : weir_result_rows(result));
+    return take_text(count, text);
+}
+
+/* By name and not by place: a table that was altered since has its columns elsewhere. */
+reference_found reference_value(const reference *r, const query *earlier, const weir_result *result,
+                                char **text)
+{
+    uint32_t columns = weir_result_columns(result), column = 0;
+
+    if (r->form == REFERENCE_COUNT)
+        return take_count(earlier, result, text);
+    if (r->row >= weir_result_rows(result))
+        return REFERENCE_NO_ROW;
+    while (column < columns && strcmp(weir_result_column_name(result, column), r->name) != 0)
+        column++;
+    if (column == columns)
+        return REFERENCE_NO_COLUMN;
+    return take_text(weir_result_is_null(result, r->row, column)
+                         ? NULL
+                         : weir_result_value(result, r->row, column),
+                     text);
 }

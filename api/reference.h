@@ -15,7 +15,6 @@ typedef struct reference {
     reference_form form;
     uint32_t row;
     const char *name; /* the column's, all the rest of the text: points into it; "" for a count */
-    uint32_t column;  /* once resolved */
     uint32_t parameter;
 } reference;
 
@@ -26,13 +25,20 @@ bool reference_parse(const char *path, reference *r);
  * it an ordinary value. */
 const char *reference_path(const json_item *item);
 
-/* Finds the column in what the step's query returns. WEIR_EINVAL with `fault`: the query does not
- * answer in this form, or has no such column. `parameter` is the one that refers. */
-int reference_resolve(reference *r, const query *earlier, const char *parameter, bind_fault *fault);
+/* Whether the step's query, as it was described, returns that. WEIR_EINVAL with `fault`: it does
+ * not answer in this form, or has no such column. `parameter` is the one that refers. */
+int reference_check(const reference *r, const query *earlier, const char *parameter,
+                    bind_fault *fault);
 
-/* The value's text, malloc'ed; NULL for null. False: there is no such row. WEIR_ENOMEM shows as
- * `*failed`. */
-bool reference_value(const reference *r, const query *earlier, const weir_result *result,
-                     char **text, bool *failed);
+typedef enum reference_found {
+    REFERENCE_FOUND,
+    REFERENCE_NO_ROW,
+    REFERENCE_NO_COLUMN, /* any more: a table was altered since the query was described */
+    REFERENCE_NO_MEMORY,
+} reference_found;
+
+/* The value's text, malloc'ed; NULL for null. */
+reference_found reference_value(const reference *r, const query *earlier, const weir_result *result,
+                                char **text);
 
 #endif

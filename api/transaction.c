@@ -67,7 +67,7 @@ static int take_reference(void *arg, uint32_t parameter, const json_item *item, 
     if (r.step >= p->index)
         return bind_fail(fault, name, "%s refers to step %u, which is not an earlier one", name,
                          r.step);
-    int status = reference_resolve(&r, p->of->each[r.step].req->query, name, fault);
+    int status = reference_check(&r, p->of->each[r.step].req->query, name, fault);
     reference *refs =
         status == 0 ? realloc(p->refs, (p->ref_count + 1) * sizeof *p->refs) : p->refs;
     if (status != 0)
@@ -246,8 +246,9 @@ static outcome step_failed(part *p, const weir_lease *lease, int error)
     return end;
 }
 
-static outcome no_row(part *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static outcome no_row(part *p, const char *format, ...)
+static outcome step_refused(part *p, problem_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static outcome step_refused(part *p, problem_kind kind, const char *format, ...)
 {
     weir_request *req = p->of->whole;
     char detail[256];
@@ -256,7 +257,7 @@ static outcome no_row(part *p, const char *format, ...)
     va_start(values, format);
     vsnprintf(detail, sizeof detail, format, values);
     va_end(values);
-    weir_reply_error(req, PROBLEM_NO_ROW, "%s", detail);
+    weir_reply_error(req, kind, "%s", detail);
     tell_step(req, p, NULL);
     return FAILED;
 }
@@ -284,6 +285,30 @@ static outcome end_failed(weir_request *req, const weir_lease *lease, const weir
 
 /* ---- How it runs ---- */
 
+static outcome bind_reference(part *p, const reference *r, const weir_lease *lease)
+{
+    weir_request *req = p->req;
+    const weir_request *earlier = p->of->each[r->step].req;
+    const char *name = req->query->params[r->parameter].name;
+    char **value = &req->bound.values[r->parameter];
+
+    free(*value);
+    *value = NULL;
+    switch (reference_value(r, earlier->query, earlier->result, value)) {
+    case REFERENCE_FOUND: return DONE;
+    case REFERENCE_NO_ROW:
+        return step_refused(p, PROBLEM_NO_ROW, "%s refers to row %u of step %u, which found %u.",
+                            name, r->row, r->step, weir_result_rows(earlier->result));
+    case REFERENCE_NO_COLUMN:
+        return step_refused(p, PROBLEM_INTERNAL,
+                            "%s refers to %.63s of step %u, which has lost that column since the "
+                            "queries were read: reload them.",
+                            name, r->name, r->step);
+    case REFERENCE_NO_MEMORY: break;
+    }
+    return step_failed(p, lease, WEIR_ENOMEM);
+}
+
 static weir_async outcome run_step(part *p, weir_lease *lease)
 {
     weir_request *req = p->req;
@@ -291,18 +316,9 @@ static weir_async outcome run_step(part *p, weir_lease *lease)
     weir_scoped_result weir_result *rows = NULL;
 
     for (uint32_t i = 0; i < p->ref_count; i++) {
-        const reference *r = &p->refs[i];
-        const weir_request *earlier = p->of->each[r->step].req;
-        char **value = &req->bound.values[r->parameter];
-        bool failed = false;
-        free(*value);
-        *value = NULL;
-        if (!reference_value(r, earlier->query, earlier->result, value, &failed))
-            return no_row(p, "%s refers to row %u of step %u, which found %u.",
-                          q->params[r->parameter].name, r->row, r->step,
-                          weir_result_rows(earlier->result));
-        if (failed)
-            return step_failed(p, lease, WEIR_ENOMEM);
+        outcome end = bind_reference(p, &p->refs[i], lease);
+        if (end != DONE)
+            return end;
     }
     part_query(p, q); /* with all its time, whatever an earlier attempt had left */
     uint64_t began_ns = weir_now();
@@ -311,7 +327,7 @@ static weir_async outcome run_step(part *p, weir_lease *lease)
     if (r < 0)
         return step_failed(p, lease, r);
     if (q->returns == RETURNS_ROW && weir_result_rows(rows) == 0)
-        return no_row(p, "The query found no row.");
+        return step_refused(p, PROBLEM_NO_ROW, "The query found no row.");
     if (excess_refused(p->of->whole, q, weir_result_rows(rows))) {
         tell_step(p->of->whole, p, NULL);
         return FAILED;

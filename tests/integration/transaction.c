@@ -11,7 +11,8 @@
     "create function collide(times int, c text) returns bigint language plpgsql as $$ declare t "  \
     "bigint := nextval('tries'); begin if t <= times then raise exception 'collided' using "       \
     "errcode = c; end if; return t; end $$;"                                                       \
-    "create table late (id int references parent deferrable initially deferred);"
+    "create table late (id int references parent deferrable initially deferred);"                  \
+    "create table parcel (id int, owner int); insert into parcel values (1, 42);"
 
 static int start(void **state)
 {
@@ -21,6 +22,7 @@ static int start(void **state)
     query_file("bump", "-- @returns count\nupdate item set price = :price::int + 1 where id = "
                        ":id\n");
     query_file("price", "-- @returns row\nselect price, name from item where id = :id\n");
+    query_file("parcels", "select * from parcel\n");
     query_file("late", "-- @returns count\ninsert into late values (:id)\n");
     query_file("how", "-- @returns row\nselect current_setting('transaction_isolation') as level, "
                       "current_setting('transaction_read_only') as read_only, "
@@ -116,6 +118,30 @@ static void a_transaction_is_what_it_was_asked_to_be(void **state)
         assert_string_equal(json_string_value(in_row(&r, 0, "deferrable")), cases[i].deferrable);
         http_reply_free(&r);
     }
+}
+
+#define OWNER_OF_PARCEL                                                                            \
+    "{\"queries\":[{\"query\":\"parcels\"},"                                                       \
+    "{\"query\":\"echo\",\"params\":{\"b\":{\"$ref\":\"0.rows.0.owner\"}}}]}"
+
+/* The queries are those of before, and not read again. */
+static void a_reference_follows_its_column_through_ddl(void **state)
+{
+    http_reply r = transaction(OWNER_OF_PARCEL);
+    assert_string_equal(json_string_value(json_object_get(first_row(&r, 1), "b")), "42");
+    http_reply_free(&r);
+    postgres_sql(database, "alter table parcel drop column id, add column price int default 7");
+    r = transaction(OWNER_OF_PARCEL);
+    assert_status(&r, 200);
+    assert_string_equal(json_string_value(json_object_get(first_row(&r, 1), "b")), "42");
+    http_reply_free(&r);
+    postgres_sql(database, "alter table parcel drop column owner");
+    r = transaction(OWNER_OF_PARCEL);
+    assert_problem(&r, 500, "internal_error");
+    assert_non_null(strstr(text(&r, "detail"), "b refers to owner of step 0, which"));
+    assert_int_equal(number(&r, "step"), 1);
+    assert_string_equal(text(&r, "query"), "echo");
+    http_reply_free(&r);
 }
 
 /* ---- When something fails ---- */
@@ -386,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         served(steps_see_what_earlier_ones_did_and_use_their_values),
         served(a_reference_to_null_is_null),
+        served(a_reference_follows_its_column_through_ddl),
         served(a_transaction_is_what_it_was_asked_to_be),
         served(an_error_undoes_all_and_names_the_step),
         served(a_row_that_is_not_there_cannot_be_referred_to),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../api/reference.h"
+#include "../support/table_result.h"
 
 static void a_path_names_step_form_row_and_column(void **state)
 {
@@ -122,13 +123,36 @@ static void a_path_must_fit_what_the_step_answers(void **state)
             bind_fault fault = {.message = ""};
             reference r;
             assert_true(reference_parse(cases[i].path, &r));
-            int status = reference_resolve(&r, &q, "p", &fault);
+            int status = reference_check(&r, &q, "p", &fault);
             assert_int_equal(status, good[q.returns] ? 0 : WEIR_EINVAL);
-            if (status == 0 && r.form != REFERENCE_COUNT)
-                assert_int_equal(r.column, 1);
             if (status != 0)
                 assert_string_equal(fault.parameter, "p");
         }
+    }
+}
+
+static void a_value_is_found_by_the_name_of_its_column(void **state)
+{
+    static const char *const names[] = {"id", "owner"}, *const values[] = {"1", NULL, "2", "42"};
+    const table_result t = {{&table_result_class}, 2, 2, names, NULL, values, NULL, 0};
+    static const struct {
+        const char *path;
+        reference_found found;
+        const char *text;
+    } cases[] = {
+        {"0.rows.1.owner", REFERENCE_FOUND, "42"},  {"0.rows.0.owner", REFERENCE_FOUND, NULL},
+        {"0.row.id", REFERENCE_FOUND, "1"},         {"0.count", REFERENCE_FOUND, "2"},
+        {"0.rows.2.owner", REFERENCE_NO_ROW, NULL}, {"0.rows.1.price", REFERENCE_NO_COLUMN, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const query q = {.returns = RETURNS_ROWS};
+        reference r;
+        char *text = NULL;
+        assert_true(reference_parse(cases[i].path, &r));
+        assert_int_equal(reference_value(&r, &q, &t.result, &text), cases[i].found);
+        assert_true(!text == !cases[i].text);
+        if (text)
+            assert_string_equal(text, cases[i].text);
+        free(text);
     }
 }
 
@@ -139,6 +163,7 @@ int main(void)
         cmocka_unit_test(what_is_no_path_is_left_alone),
         cmocka_unit_test(only_an_object_with_that_one_text_refers),
         cmocka_unit_test(a_path_must_fit_what_the_step_answers),
+        cmocka_unit_test(a_value_is_found_by_the_name_of_its_column),
     };
     return cmocka_run_group_tests_name("reference", tests, NULL, NULL);
 }
