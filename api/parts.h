@@ -31,7 +31,8 @@ struct request_parts {
     uint64_t deadline_ns; /* of all of them together */
     uint32_t attempts;    /* that all of them took; 0: there is only ever one */
     bool read_only;       /* a transaction is */
-    char begin[80];       /* and how it begins */
+    char begin_sql[80];
+    weir_statement begin; /* and how it begins: that SQL */
     bool fail_fast;       /* the first that fails ends the others */
     bool failed;          /* one has */
 };

@@ -185,9 +185,10 @@ static bool read_transaction(weir_request *req, const json_item *body)
         (!all->read_only || !isolation || strcmp(isolation, "serializable") != 0))
         return fields_refuse(req, "", "deferrable",
                              "is for read_only transactions that are serializable.");
-    snprintf(all->begin, sizeof all->begin, "begin%s%s%s%s", isolation ? " isolation level " : "",
-             isolation ? isolation : "", all->read_only ? " read only" : "",
-             field_flag(&f[DEFERRABLE]) ? " deferrable" : "");
+    snprintf(all->begin_sql, sizeof all->begin_sql, "begin%s%s%s%s",
+             isolation ? " isolation level " : "", isolation ? isolation : "",
+             all->read_only ? " read only" : "", field_flag(&f[DEFERRABLE]) ? " deferrable" : "");
+    all->begin = (weir_statement){.sql = all->begin_sql};
     if (weir_after(timeout_ns) < all->deadline_ns)
         all->deadline_ns = weir_after(timeout_ns);
     return read_steps(req, &f[QUERIES].item);
@@ -350,7 +351,6 @@ static void forget_results(request_parts *all)
 static weir_async outcome attempt(weir_request *req)
 {
     request_parts *all = req->parts;
-    const weir_statement begin = {.sql = all->begin};
     weir_scoped_lease weir_lease *lease = NULL;
 
     all->attempts++;
@@ -363,11 +363,11 @@ static weir_async outcome attempt(weir_request *req)
         weir_reply_refused(req, r);
         return FAILED;
     }
-    r = weir_query(lease, &begin, NULL, NULL);
+    r = weir_query(lease, &all->begin, NULL, NULL);
     if (r == 0)
         r = auth_settle(lease, req->identity); /* of any step: a transaction is one person's */
     if (r < 0)
-        return end_failed(req, lease, &begin, "begin", r);
+        return end_failed(req, lease, &all->begin, "begin", r);
     for (uint32_t i = 0; i < all->count; i++) {
         outcome end = run_step(&all->each[i], lease);
         if (end != DONE)
