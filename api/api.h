@@ -4,6 +4,7 @@
 
 #include "../pool/weir.h"
 #include "credentials.h"
+#include "ip.h"
 #include "query_set.h"
 
 typedef struct weir_api weir_api;
@@ -11,6 +12,7 @@ typedef struct weir_api weir_api;
 /* One finished request, for the log and for tests. Strings live only during the call. */
 typedef struct weir_request_record {
     const char *method, *route; /* the route's pattern; "" when none matched */
+    const ip *client;           /* behind a trusted proxy, whom that names; ::, not known */
     int status; /* 499: the client went away, or stopped reading; of a stream that broke off: what
                    the problem's would have been */
     uint64_t duration_ns, wait_ns, query_ns;

@@ -1,43 +1,9 @@
 /* limit.c: requests of clients that ask too often. */
 #include <stdio.h>
-#include <strings.h>
+#include <string.h>
 
 #include "auth.h"
-#include "clients.h"
 #include "reply.h"
-
-/* Headers X-Forwarded-For of one request; proxies add to the last, or one behind it. */
-#define FORWARDED_MAX 16
-
-typedef struct forwarded {
-    const char *values[FORWARDED_MAX]; /* the last ones */
-    uint32_t count;
-} forwarded;
-
-static enum MHD_Result collect(void *arg, enum MHD_ValueKind kind, const char *name,
-                               const char *value)
-{
-    forwarded *f = arg;
-
-    if (!value || strcasecmp(name, "X-Forwarded-For") != 0)
-        return MHD_YES;
-    if (f->count == FORWARDED_MAX)
-        memmove(f->values, f->values + 1, --f->count * sizeof *f->values);
-    f->values[f->count++] = value;
-    return MHD_YES;
-}
-
-static ip who_asks(const weir_request *req)
-{
-    const proxies *p = req->lane->api->guards.proxies;
-    ip peer = req->client ? req->client->address : (ip){0};
-    forwarded f = {0};
-
-    if (!proxies_trust(p, &peer))
-        return peer;
-    MHD_get_connection_values(req->connection, MHD_HEADER_KIND, collect, &f);
-    return proxies_client(p, &peer, f.values, f.count);
-}
 
 /* The token alone: the word before it can be written in many ways. */
 static uint64_t token_key(const rate *r, const char *authorization)
@@ -77,7 +43,7 @@ bool limit_let_in(weir_request *req)
     /* Whoever has an operator's token may ask as often as they like; who guesses at one, not. */
     if (!r || auth_is_operator(req))
         return true;
-    ip address = who_asks(req), household = ip_household(&address);
+    ip household = ip_household(&req->asker);
     keys[RATE_BY_ADDRESS] = rate_key(r, &household, sizeof household);
     if (authorization)
         keys[count++] = token_key(r, authorization);

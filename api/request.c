@@ -132,6 +132,7 @@ static void begin(weir_request *req, const char *url, const char *method)
     req->route = "";
     req->pool = req->lane->api->pools[0];
     know_method(req, method);
+    req->asker = asker_address(req);
     request_id_choose(request_header(req, "X-Request-Id"), ids, req->request_id);
     traceparent_choose(request_header(req, "traceparent"), ids, req->traceparent);
 }
@@ -318,6 +319,7 @@ static void report(const weir_request *req, int status)
     weir_request_record record = {
         .method = req->method_name,
         .route = req->route,
+        .client = &req->asker,
         .status = status,
         .duration_ns = duration_ns,
         .wait_ns = t->granted_ns ? t->granted_ns - t->asked_ns : 0,

@@ -42,6 +42,7 @@ struct weir_request {
     bool too_slow;         /* it did not come whole in its time */
     bool for_operators;    /* what it asks for is */
     struct client *client; /* whose connection it is; NULL: not known */
+    ip asker;              /* whose request it is; ::, not known */
     uint64_t began_ns;
 
     /* What was asked. Strings are libmicrohttpd's until it lets go. */
@@ -147,6 +148,12 @@ void request_list_remove(request_list *list, weir_request *req);
 bool cross_origin_asks(const weir_request *req);
 /* Adds what a browser has to know to let such a page read the answer. */
 void cross_origin_tell(const weir_request *req, struct MHD_Response *response);
+
+/* ---- asker.c ---- */
+
+/* The address at the other end of its connection; behind a trusted proxy, that which the proxy
+ * names. While libmicrohttpd has its header. */
+ip asker_address(const weir_request *req);
 
 /* ---- limit.c ---- */
 

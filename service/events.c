@@ -173,11 +173,14 @@ void events_log_request(void *arg, const weir_request_record *record)
     if (!log_wants(level) || (flood && !is_due(flood, &left_out)))
         return;
     const char *message = record->message;
+    char client[IP_TEXT];
+    ip_text(record->client, client);
     if (!text_or_null(message))
         message = record->status == 499 ? "the client went away" : record->code ? record->code : "";
     const log_field fields[] = {
         field_text("method", record->method),
         field_text("route", record->route),
+        field_text("client", client),
         field_uint("status", (uint64_t)record->status),
         field_ms("duration_ms", record->duration_ns),
         field_span("wait_ms", record->wait_ns),
