@@ -34,16 +34,27 @@ static const struct {
 
 /* ---- Who may ---- */
 
+static bool are_there_operators(const weir_request *req)
+{
+    credentials *known = server_credentials(req->lane->api);
+    bool any = known->operators.count > 0;
+
+    credentials_unref(known);
+    return any;
+}
+
+bool control_let_watch(weir_request *req)
+{
+    return !are_there_operators(req) || control_let_in(req);
+}
+
 bool control_let_in(weir_request *req)
 {
     const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
 
     if (auth_is_operator(req))
         return true;
-    credentials *known = server_credentials(req->lane->api);
-    bool any = known->operators.count > 0;
-    credentials_unref(known);
-    if (!any) {
+    if (!are_there_operators(req)) {
         weir_reply_problem(req, (problem){.kind = PROBLEM_NO_TOKEN,
                                           .detail = "No token is set, so nobody may do this.",
                                           .hint = "Start the service with --token-file FILE, or "

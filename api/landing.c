@@ -106,7 +106,7 @@ static void page(weir_request *req, const query_set *set, bool forms)
         "<dt><a href=\"/pool\"><code>/pool</code></a></dt><dd>connections, who holds them, who "
         "waits</dd>\n"
         "<dt><a href=\"/pool/events\"><code>/pool/events</code></a></dt><dd>what happens in the "
-        "pools, as it happens</dd>\n"
+        "pools, as it happens; needs an operator&#39;s token where one is set</dd>\n"
         "<dt><a href=\"/metrics\"><code>/metrics</code></a></dt><dd>for Prometheus</dd>\n"
         "<dt><a href=\"/readyz?verbose\"><code>/readyz</code></a>, <a "
         "href=\"/livez\"><code>/livez</code></a></dt><dd>for whoever routes to it</dd>\n</dl>\n";

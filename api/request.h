@@ -182,6 +182,8 @@ bool route_trace(const arguments *a);
 
 /* Whether the request comes from an operator. False when it has been answered, because not. */
 bool control_let_in(weir_request *req);
+/* The same of one that changes nothing: while no token is set, anybody may. */
+bool control_let_watch(weir_request *req);
 
 /* ---- What answers: a handler, called as a task ---- */
 

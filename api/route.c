@@ -11,41 +11,48 @@
 
 /* ---- Endpoints of the service itself ---- */
 
+/* Whom it is for. What is not for clients is on the operators' listener, where there is one. */
+typedef enum audience {
+    CLIENTS,
+    PROBES,    /* and scrapes: they come at a pace of their own */
+    OPERATORS, /* with a token, at which nobody is to guess at any pace */
+} audience;
+
 typedef struct endpoint {
     query_method method;
     const char *path;
     bool prefix; /* whatever follows the path belongs to it */
-    bool admin;  /* for operators: on the listener of their own, where there is one */
+    audience audience;
     void (*serve)(weir_request *req);
 } endpoint;
 
 static const endpoint endpoints[] = {
-    {METHOD_GET, "/livez", false, true, serve_livez},
-    {METHOD_GET, "/readyz", false, true, serve_readyz},
-    {METHOD_GET, "/metrics", false, true, serve_metrics},
-    {METHOD_GET, "/pool", false, true, serve_pool_state},
-    {METHOD_GET, "/pool/events", false, true, serve_pool_events},
-    {METHOD_POST, "/pool/pause", false, true, serve_control},
-    {METHOD_POST, "/pool/resume", false, true, serve_control},
-    {METHOD_POST, "/pool/resize", false, true, serve_control},
-    {METHOD_POST, "/pool/evict", false, true, serve_control},
-    {METHOD_POST, "/pool/drain", false, true, serve_control},
-    {METHOD_POST, "/reload", false, true, serve_control},
-    {METHOD_POST, "/sql", false, true, serve_sql},
-    {METHOD_POST, "/batch", false, false, serve_batch},
-    {METHOD_POST, "/tx", false, false, serve_transaction},
-    {METHOD_GET, "/", false, false, serve_landing},
-    {METHOD_GET, "/docs", false, false, serve_docs},
-    {METHOD_GET, "/openapi.json", false, false, serve_openapi},
-    {METHOD_GET, "/problems/", true, false, serve_problem_page},
-    {METHOD_GET, "/events/", true, false, serve_events},
+    {METHOD_GET, "/livez", false, PROBES, serve_livez},
+    {METHOD_GET, "/readyz", false, PROBES, serve_readyz},
+    {METHOD_GET, "/metrics", false, PROBES, serve_metrics},
+    {METHOD_GET, "/pool", false, PROBES, serve_pool_state},
+    {METHOD_GET, "/pool/events", false, OPERATORS, serve_pool_events},
+    {METHOD_POST, "/pool/pause", false, OPERATORS, serve_control},
+    {METHOD_POST, "/pool/resume", false, OPERATORS, serve_control},
+    {METHOD_POST, "/pool/resize", false, OPERATORS, serve_control},
+    {METHOD_POST, "/pool/evict", false, OPERATORS, serve_control},
+    {METHOD_POST, "/pool/drain", false, OPERATORS, serve_control},
+    {METHOD_POST, "/reload", false, OPERATORS, serve_control},
+    {METHOD_POST, "/sql", false, OPERATORS, serve_sql},
+    {METHOD_POST, "/batch", false, CLIENTS, serve_batch},
+    {METHOD_POST, "/tx", false, CLIENTS, serve_transaction},
+    {METHOD_GET, "/", false, CLIENTS, serve_landing},
+    {METHOD_GET, "/docs", false, CLIENTS, serve_docs},
+    {METHOD_GET, "/openapi.json", false, CLIENTS, serve_openapi},
+    {METHOD_GET, "/problems/", true, CLIENTS, serve_problem_page},
+    {METHOD_GET, "/events/", true, CLIENTS, serve_events},
 };
 
 /* What explains problems is wherever there are any. */
 static bool is_here(const weir_request *req, const endpoint *e)
 {
     return e->serve == serve_problem_page ||
-           req->listener->admin == (e->admin && req->lane->api->separate_admin);
+           req->listener->admin == (e->audience != CLIENTS && req->lane->api->separate_admin);
 }
 
 static const endpoint *find_endpoint(const weir_request *req)
@@ -79,11 +86,9 @@ static const char *pattern_of(const endpoint *e)
     return e->serve == serve_events ? "/events/{channel}" : "/problems/{word}";
 }
 
-/* Probes and scrapes come at a pace of their own. What an operator does needs a token, at which
- * nobody is to guess at any pace. */
 static bool is_exempt(const weir_request *req, const endpoint *e)
 {
-    return req->listener->admin || (e->admin && e->method == METHOD_GET);
+    return req->listener->admin || e->audience == PROBES;
 }
 
 static void serve_endpoint(weir_request *req, const endpoint *e)
@@ -279,7 +284,7 @@ void route_request(weir_request *req)
 {
     const endpoint *e = find_endpoint(req);
 
-    req->for_operators = e && e->admin;
+    req->for_operators = e && e->audience != CLIENTS;
     if (cross_origin_asks(req))
         req->status = MHD_HTTP_NO_CONTENT; /* what it may do is in the headers */
     else if (e)

@@ -114,6 +114,8 @@ void serve_pool_events(weir_request *req)
     event_wish wish = {.limit = &api->pool_log_clients, .least = WEIR_INFO};
     arguments a;
 
+    if (!control_let_watch(req))
+        return;
     if (!api->pool_log) {
         weir_reply_error(req, PROBLEM_NOT_FOUND, "No events are kept.");
         return;

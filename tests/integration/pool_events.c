@@ -43,6 +43,28 @@ static int serve_operators_apart(void **state)
     return 0;
 }
 
+#define TOKEN "open-sesame"
+
+static int serve_with_a_token(void **state)
+{
+    serve_with((const char *const[]){"--token", TOKEN, NULL});
+    return 0;
+}
+
+static int serve_apart_with_a_token(void **state)
+{
+    serve_with((const char *const[]){"--token", TOKEN, "--admin-listen", "127.0.0.1:0", NULL});
+    return 0;
+}
+
+static uint16_t admin_port(void)
+{
+    json_t *line = weir_await_event(weir, "service.started", 1, SOON);
+    uint16_t port = (uint16_t)json_integer_value(json_object_get(line, "admin_port"));
+    json_decref(line);
+    return port;
+}
+
 static event_client *watch(const char *path)
 {
     event_client *c = events_open(weir_port(weir), path, NULL);
@@ -221,15 +243,39 @@ static void of_too_many_the_latest_are_kept(void **state)
 
 static void they_are_the_operators(void **state)
 {
-    json_t *line = weir_await_event(weir, "service.started", 1, SOON);
-    uint16_t port = (uint16_t)json_integer_value(json_object_get(line, "admin_port"));
-    json_decref(line);
+    uint16_t port = admin_port();
     fails_with("GET", "/pool/events", NULL, 404, "not_found");
     event_client *c = events_open(port, "/pool/events", NULL);
     find(c, "connection.opened", "default");
     events_close(c);
     assert_int_equal(http_status(port, "/events/orders"), 404);
     c = watch("/events/orders");
+    events_close(c);
+}
+
+static void once_a_token_is_set_it_is_asked_for(void **state)
+{
+    static const char *const wrong[] = {NULL, "", "open-sesam", "Open-Sesame"};
+    static const char *const methods[] = {"GET", "HEAD"};
+    for (size_t m = 0; m < 2; m++)
+        for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+            http_reply r = send_as(wrong[w], methods[m], "/pool/events?level=loud", NULL);
+            assert_status(&r, 401);
+            assert_memory_equal(http_header(&r, "WWW-Authenticate"), "Bearer realm=\"weir\"", 19);
+            http_reply_free(&r);
+        }
+    assert_refused(send_as("open-sesam", "GET", "/pool/events", NULL), 401, "unauthorized");
+    event_client *c = events_open_as(weir_port(weir), "/pool/events", TOKEN);
+    find(c, "connection.opened", "default");
+    events_close(c);
+    assert_answered(get("/pool"), 200); /* as ever */
+}
+
+static void apart_it_is_asked_for_as_well(void **state)
+{
+    assert_int_equal(http_status(admin_port(), "/pool/events"), 401);
+    event_client *c = events_open_as(admin_port(), "/pool/events", TOKEN);
+    find(c, "connection.opened", "default");
     events_close(c);
 }
 
@@ -279,8 +325,13 @@ int main(void)
         usual(who_comes_back_goes_on_where_it_was),
         usual(of_too_many_the_latest_are_kept),
         cmocka_unit_test_setup_teardown(they_are_the_operators, serve_operators_apart, stop),
+        cmocka_unit_test_setup_teardown(once_a_token_is_set_it_is_asked_for, serve_with_a_token,
+                                        stop),
+        cmocka_unit_test_setup_teardown(apart_it_is_asked_for_as_well, serve_apart_with_a_token,
+                                        stop),
         cmocka_unit_test_setup_teardown(a_service_that_ends_ends_them, serve, stop_stopped),
         usual(bad_input_is_told_what_is_wrong),
     };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
     return cmocka_run_group_tests(tests, start, end);
 }

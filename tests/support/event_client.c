@@ -24,17 +24,27 @@ struct event_client {
 };
 
 /* Before HTTP/1.1 the body comes as it is, without chunks. */
-event_client *events_open(uint16_t port, const char *path, const char *last_id)
+static event_client *ask(uint16_t port, const char *path, const char *name, const char *value)
 {
     event_client *c = calloc(1, sizeof *c);
     char request[1024];
     c->fd = raw_dial(port);
     snprintf(request, sizeof request,
              "GET %s HTTP/1.0\r\nHost: x\r\nAccept: text/event-stream\r\n%s%s%s\r\n", path,
-             last_id ? "Last-Event-ID: " : "", last_id ? last_id : "", last_id ? "\r\n" : "");
+             value ? name : "", value ? value : "", value ? "\r\n" : "");
     if (c->fd < 0 || !raw_say(c->fd, request))
         c->ended = true;
     return c;
+}
+
+event_client *events_open(uint16_t port, const char *path, const char *last_id)
+{
+    return ask(port, path, "Last-Event-ID: ", last_id);
+}
+
+event_client *events_open_as(uint16_t port, const char *path, const char *token)
+{
+    return ask(port, path, "Authorization: Bearer ", token);
 }
 
 static void release(event_client *c, bool abruptly)

@@ -13,6 +13,8 @@ typedef struct event_client event_client;
 
 /* Asks a server of 127.0.0.1 for the stream; `last_id` NULL: it has heard nothing yet. */
 event_client *events_open(uint16_t port, const char *path, const char *last_id);
+/* The same with this token (NULL: none), as one that has heard nothing. */
+event_client *events_open_as(uint16_t port, const char *path, const char *token);
 void events_close(event_client *c);  /* takes NULL */
 void events_vanish(event_client *c); /* the same, with a reset */
 
