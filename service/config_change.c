@@ -37,6 +37,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same(const flag *f, const config *a, const config *b)
 {
+    if (f->marks & MARK_CHECK)
+        return true;
     switch (f->kind) {
     case KIND_TEXT:
         return same_text(*(const char *const *)field_of(f, a),

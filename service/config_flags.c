@@ -13,9 +13,11 @@ static const char *const onoff_choices[] = {"off", "on", NULL};
 static const char *const order_choices[] = {"given", "random", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 
-/* A field that only a start sets, and one that a reload sets too; and where the value is secret. */
+/* A field that only a start sets, one that a reload sets too, and one that no service looks at; and
+ * where the value is secret. */
 #define FIELD(name)       offsetof(config, name), 0
 #define LIVE(name)        offsetof(config, name), MARK_LIVE
+#define CHECK(name)       offsetof(config, name), MARK_CHECK
 #define SECRET(name)      offsetof(config, name), MARK_SECRET
 #define LIVE_SECRET(name) offsetof(config, name), MARK_LIVE | MARK_SECRET
 
@@ -74,8 +76,8 @@ static const flag flags[] = {
     {"events-buffer", KIND_COUNT, FIELD(events_buffer), "N", "1024",
      "of each channel, the last events kept for clients that are behind", 1, 1000000, NULL},
     {"events-clients-max", KIND_COUNT, FIELD(events_clients_max), "N", "1000",
-     "clients of /events at once; all streams of events leave a quarter of --clients-max", 1,
-     1000000, NULL},
+     "clients of /events at once; a quarter of --clients-max stays free of streams of events in any "
+     "case", 1, 1000000, NULL},
     {"events-heartbeat", KIND_DURATION, FIELD(events_heartbeat_ns), "TIME", "15s",
      "a client that is sent nothing for so long is sent a comment", 0, 0, NULL},
     {"connect-timeout", KIND_DURATION, FIELD(connect_timeout_ns), "TIME", "5s",
@@ -89,7 +91,7 @@ static const flag flags[] = {
     {"leak-after", KIND_LIFETIME, FIELD(leak_after_ns), "TIME|off", "30s",
      "a request that holds a connection for longer, or a stream that stands still for so long, is logged and counted as a leak", 0, 0, NULL},
     {"leak-reclaim", KIND_SWITCH, FIELD(leak_reclaim), NULL, "off",
-     "and its connection is taken away: cancelled, closed, replaced", 0, 0, NULL},
+     "takes the connection of a leak away: cancelled, closed, replaced", 0, 0, NULL},
     {"shed-target", KIND_LIFETIME, FIELD(shed_target_ns), "TIME|off", "200ms",
      "under lasting overload, who has waited for so long is refused", 0, 0, NULL},
     {"shed-interval", KIND_DURATION, FIELD(shed_interval_ns), "TIME", "1s",
@@ -106,7 +108,8 @@ static const flag flags[] = {
     {"clients-max", KIND_COUNT, FIELD(clients_max), "N", "4096",
      "HTTP clients connected at once", 1, 1000000, NULL},
     {"clients-per-address", KIND_MOST, FIELD(clients_per_address), "N|off", "off",
-     "of these, from one address (IPv6: one /64) that is no trusted proxy", 1, 1000000, NULL},
+     "HTTP clients connected at once from one address (IPv6: one /64) that is no trusted proxy", 1,
+     1000000, NULL},
     {"client-timeout", KIND_DURATION, FIELD(client_timeout_ns), "TIME", "60s",
      "a client silent for longer is disconnected", 0, 0, NULL},
     {"header-timeout", KIND_DURATION, LIVE(header_timeout_ns), "TIME", "10s",
@@ -137,17 +140,17 @@ static const flag flags[] = {
     {"token", KIND_TEXT, LIVE_SECRET(token), "TEXT", NULL,
      "lets operators in (Authorization: Bearer TEXT); better from a file", 0, 0, NULL},
     {"token-file", KIND_TEXT, LIVE(token_file), "FILE", NULL,
-     "tokens, one a line; read at the start and at each reload", 0, 0, NULL},
+     "operators' tokens, one a line; read at the start and at each reload", 0, 0, NULL},
     {"auth", KIND_CHOICE, FIELD(auth), "none|token|jwt", "none",
      "what a request must show, where its query's file does not say @auth", 0, 0, auth_choices},
     {"client-token", KIND_TEXT, LIVE_SECRET(client_token), "TEXT", NULL,
      "lets clients ask queries with @auth token; better from a file", 0, 0, NULL},
     {"client-token-file", KIND_TEXT, LIVE(client_token_file), "FILE", NULL,
-     "such tokens, one a line; read at the start and at each reload", 0, 0, NULL},
+     "clients' tokens, one a line; read at the start and at each reload", 0, 0, NULL},
     {"jwt-secret", KIND_TEXT, LIVE_SECRET(jwt_secret), "TEXT", NULL,
      "by which JWTs are signed (HS256), 32 bytes or more; better from a file", 0, 0, NULL},
     {"jwt-secret-file", KIND_TEXT, LIVE(jwt_secret_file), "FILE", NULL,
-     "that secret; read at the start and at each reload", 0, 0, NULL},
+     "the secret of JWTs; read at the start and at each reload", 0, 0, NULL},
     {"jwt-keys", KIND_TEXT, LIVE(jwt_keys), "FILE", NULL,
      "a public key in PEM (RS256), or a JWKS; read at the start and at each reload", 0, 0, NULL},
     {"jwt-audience", KIND_TEXT, FIELD(jwt_audience), "TEXT", NULL,
@@ -161,7 +164,7 @@ static const flag flags[] = {
     {"tls-cert", KIND_TEXT, LIVE(tls_cert), "FILE", NULL,
      "serves HTTPS with this certificate: PEM, its chain behind it", 0, 0, NULL},
     {"tls-key", KIND_TEXT, LIVE(tls_key), "FILE", NULL,
-     "and its private key: PEM", 0, 0, NULL},
+     "the certificate's private key: PEM", 0, 0, NULL},
     {"tls-priorities", KIND_TEXT, FIELD(tls_priorities), "TEXT", NULL,
      "protocols and ciphers, in GnuTLS's words; without: TLS 1.2 and 1.3, forward secrecy", 0, 0,
      NULL},
@@ -173,10 +176,10 @@ static const flag flags[] = {
      "auto: text on a terminal, else JSON", 0, 0, format_choices},
     {"log-level", KIND_CHOICE, LIVE(log_level), "debug|info|warn|error", "info",
      "the least important lines to write", 0, 0, level_choices},
-    {"big-table", KIND_COUNT, LIVE(big_table), "N", "10000",
+    {"big-table", KIND_COUNT, CHECK(big_table), "N", "10000",
      "weir check: rows beyond which it warns of scans and of answers without a limit", 1, UINT32_MAX,
      NULL},
-    {"strict", KIND_SWITCH, LIVE(strict), NULL, "off",
+    {"strict", KIND_SWITCH, CHECK(strict), NULL, "off",
      "weir check: warnings too make it fail", 0, 0, NULL},
 };
 /* clang-format on */

@@ -23,6 +23,7 @@ typedef enum kind {
 typedef enum flag_mark {
     MARK_LIVE = 1,   /* a reload takes its value over */
     MARK_SECRET = 2, /* its value is never shown */
+    MARK_CHECK = 4,  /* only weir check heeds it: a service that runs has no change to tell */
 } flag_mark;
 
 typedef struct flag {

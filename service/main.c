@@ -34,11 +34,13 @@ static void help(FILE *out)
 static void flags_help(void)
 {
     puts("usage: weir serve [FLAGS]\n       weir check DIR [FLAGS]\n       weir health [FLAGS]\n\n"
-         "Each flag takes its value after a space or an equals sign; the variable beside it does\n"
-         "the same, and the flag outranks it; of a text the variable with _FILE behind its name\n"
-         "reads it from that file. Both outrank lines NAME = VALUE in the file of --config.\n"
-         "TIME is 250ms, 2s, 5m; SIZE is 64k, 1m. PG* variables, service and password files work\n"
-         "as in psql. A * marks what a reload changes; the rest is for the next start.\n");
+         "Each flag takes its value after a space or an equals sign; one that is shown without\n"
+         "stands alone or has =on or =off, and its variable on or off. The variable beside a flag\n"
+         "does the same, and the flag outranks it; of a text the variable with _FILE behind its\n"
+         "name reads it from that file. Both outrank lines NAME = VALUE in the file of --config.\n"
+         "TIME is 250ms, 2s, 5m, 1h or 7d, SIZE 64k, 1m or 1g. PG* variables, service and\n"
+         "password files work as in psql. A * marks what a reload changes; the rest is for the\n"
+         "next start.\n");
     config_help(stdout);
     puts("\nSIGTERM or SIGINT stops it once running requests have ended; SIGHUP reads queries,\n"
          "settings, tokens and the certificate again, all of it or nothing.");

@@ -317,6 +317,16 @@ static void what_has_changed_is_told(void **state)
     config_free(&now);
 }
 
+static void what_only_a_check_heeds_is_no_change(void **state)
+{
+    config now, next;
+    config_change changes[CONFIG_FLAGS_MAX];
+    assert_int_equal(
+        change("big-table = 5\n", "big-table = 6\nstrict = on\n", &now, &next, changes), 0);
+    config_free(&next);
+    config_free(&now);
+}
+
 static void pools_stay_and_their_sizes_change(void **state)
 {
     config now, next;
@@ -387,6 +397,7 @@ int main(void)
         in_folder(a_text_can_stand_in_a_file_that_a_variable_names),
         in_folder(a_wrong_file_of_a_value_is_refused_and_never_shown),
         in_folder(what_has_changed_is_told),
+        in_folder(what_only_a_check_heeds_is_no_change),
         in_folder(pools_stay_and_their_sizes_change),
         in_folder(a_certificate_that_was_left_out_comes_back_unchanged),
         in_folder(https_begins_and_ends_with_a_restart),
