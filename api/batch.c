@@ -24,8 +24,7 @@ static void bind_part(part *p, const char *name, const field *params)
     part_query(p, q);
     if (!auth_let_in(p->of->whole, q->auth, req))
         return;
-    if (q->routed && q->method == METHOD_GET)
-        req->statement = &q->read_only; /* as by its route */
+    req->statement = query_statement(q, req->method);
     int r = bind_object(q, params->given ? &params->item : NULL, NULL, &req->bound, &fault);
     if (r < 0)
         reply_unbound(req, r, &fault);

@@ -59,7 +59,7 @@ static bool may_meet(const operation *op, problem_kind kind)
     case PROBLEM_TOKEN_INVALID: return op->query->auth != AUTH_NONE;
     case PROBLEM_TOKEN_EXPIRED:
     case PROBLEM_ROLE: return op->query->auth == AUTH_JWT;
-    case PROBLEM_READ_ONLY: return op->method == METHOD_GET;
+    case PROBLEM_READ_ONLY: return query_statement(op->query, op->method)->read_only;
     case PROBLEM_REQUEST_TIMEOUT:
     case PROBLEM_TOO_LARGE:
     case PROBLEM_MEDIA_TYPE: return has_body(op);

@@ -41,9 +41,8 @@
     X(PROBLEM_METHOD, 405, "method_not_allowed", "The path does not take this method",             \
       "The header Allow says which it takes.")                                                     \
     X(PROBLEM_READ_ONLY, 405, "read_only", "A GET cannot write",                                   \
-      "GET runs in a read-only transaction. Use the method in the header Allow, or give the "      \
-      "query "                                                                                     \
-      "an @route with another method.")                                                            \
+      "GET runs in a read-only transaction, and so does a query whose @route is a GET, however "   \
+      "it is asked for. `hint` says how it can write.")                                            \
     X(PROBLEM_REQUEST_TIMEOUT, 408, "request_timeout", "The request came too slowly",              \
       "Its header or its body did not come in the time there is for it; the connection is "        \
       "closed.")                                                                                   \

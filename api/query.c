@@ -41,6 +41,12 @@ int query_fail(query_fault *fault, uint32_t line, const char *format, ...)
     return WEIR_EINVAL;
 }
 
+const weir_statement *query_statement(const query *q, query_method method)
+{
+    bool reads = method == METHOD_GET || (q->routed && q->method == METHOD_GET);
+    return reads ? &q->read_only : &q->statement;
+}
+
 uint32_t query_first_line(const query *q)
 {
     uint32_t line = 1;

@@ -62,7 +62,7 @@ typedef struct query {
     uint32_t pool_index; /* among the pools of the query set */
     weir_statement
         statement; /* sql with $1…, each line where it is in the file; the name is ours */
-    weir_statement read_only; /* the same text, for GET */
+    weir_statement read_only; /* the same text: see query_statement */
     query_param *params;      /* in the order of $1… */
     uint32_t param_count;
     query_column *columns;
@@ -92,6 +92,10 @@ int query_parse(const char *file, const char *text, size_t length, query **parse
 int query_parse_named(const char *file, const char *name, const char *text, size_t length,
                       query **parsed, query_fault *fault);
 void query_free(query *q); /* takes NULL */
+
+/* What runs when the query is asked for by itself, by this method: read-only when that is GET, or
+ * the query's route is one. */
+const weir_statement *query_statement(const query *q, query_method method);
 
 /* The line of the file on which the SQL begins. */
 uint32_t query_first_line(const query *q);

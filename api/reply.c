@@ -29,17 +29,15 @@ void reply_allow(weir_request *req, uint32_t methods)
 {
     size_t length = 0;
 
-    *req->allow = '\0';
     for (int m = 0; m < METHOD_COUNT; m++) {
         if (!(methods & 1u << m))
             continue;
         const char *name = m == METHOD_GET ? "GET, HEAD" : query_method_name((query_method)m);
-        length += (size_t)snprintf(req->allow + length, sizeof req->allow - length, "%s%s",
-                                   length ? ", " : "", name);
+        length += (size_t)snprintf(req->allow + length, sizeof req->allow - length, "%s, ", name);
         assert(length < sizeof req->allow);
     }
-    if (length == 0) /* a header without a value would not be sent */
-        snprintf(req->allow, sizeof req->allow, "OPTIONS");
+    length += (size_t)snprintf(req->allow + length, sizeof req->allow - length, "OPTIONS");
+    assert(length < sizeof req->allow);
 }
 
 /* ---- Rows ---- */

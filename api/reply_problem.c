@@ -277,11 +277,33 @@ static problem_kind kind_of(const weir_request *req, const weir_error *error)
     return kind;
 }
 
+static bool never_writes(const query *q)
+{
+    return query_statement(q, METHOD_POST)->read_only;
+}
+
+static const char *how_to_write(const query *q)
+{
+    return never_writes(q) ? "The query's @route is a GET, which runs read-only: give its file "
+                             "another, such as a POST."
+                           : "A GET runs read-only: ask by POST.";
+}
+
+/* What the path takes, but for what would run the query read-only again. */
+static uint32_t allowed_to_write(const weir_request *req)
+{
+    const query *q = req->query;
+    bool posted = req->route == q->named_path && never_writes(q);
+
+    return req->allowed & ~(1u << METHOD_GET | (posted ? 1u << METHOD_POST : 0));
+}
+
 /* The server's own words. Its SQLSTATE decides. */
 static void reply_server_error(weir_request *req, const weir_error *error)
 {
     char detail[sizeof error->message + sizeof error->detail + 4];
     problem_kind kind = kind_of(req, error);
+    bool refused = kind == PROBLEM_READ_ONLY;
     bool again = kind == PROBLEM_CONTENDED || kind == PROBLEM_DATABASE_DOWN || error->retryable;
 
     bool row_hidden = quotes_row(error->sqlstate) && !req->lane->api->expose_sql;
@@ -291,12 +313,12 @@ static void reply_server_error(weir_request *req, const weir_error *error)
                        (problem){.kind = kind,
                                  .code = error->sqlstate,
                                  .detail = detail,
-                                 .hint = error->hint,
+                                 .hint = refused ? how_to_write(req->query) : error->hint,
                                  .parameter = parameter_at_fault(req, error),
                                  .sql = req->lane->api->expose_sql ? req->statement->sql : NULL,
                                  .retryable = again});
-    if (kind == PROBLEM_READ_ONLY)
-        reply_allow(req, req->allowed & ~(1u << METHOD_GET));
+    if (refused)
+        reply_allow(req, allowed_to_write(req));
     if (problem_status(kind) == 503)
         req->retry_after = retry_after(req);
 }

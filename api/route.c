@@ -172,10 +172,10 @@ void route_start(weir_request *req)
 static void start_query(weir_request *req)
 {
     const weir_api *api = req->lane->api;
-    bool reads = req->method == METHOD_GET;
 
-    req->known_tags = reads ? request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH) : NULL;
-    req->statement = reads ? &req->query->read_only : &req->query->statement;
+    if (req->method == METHOD_GET)
+        req->known_tags = request_header(req, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    req->statement = query_statement(req->query, req->method);
     req->params = &req->bound.params;
     req->query_timeout_ns = query_limit_ns(api, req->query);
     req->scope = (weir_scope){

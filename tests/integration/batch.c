@@ -274,7 +274,7 @@ static void what_is_not_sent_as_json_is_refused(void **state)
     http_reply_free(&r);
     r = get("/batch");
     assert_problem(&r, 405, "method_not_allowed");
-    assert_string_equal(http_header(&r, "Allow"), "POST");
+    assert_string_equal(http_header(&r, "Allow"), "POST, OPTIONS");
     http_reply_free(&r);
 }
 

@@ -5,6 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+static int start(void **state)
+{
+    items_start(state);
+    postgres_sql(database, "create table stamp (); create function stamp() returns void language "
+                           "sql as 'insert into stamp default values'");
+    query_file("stamp", "-- @route GET /stamp\nselect stamp()::text as stamped\n");
+    return 0;
+}
+
 static void what_is_not_there_is_404_and_the_wrong_method_405(void **state)
 {
     fails_with("GET", "/nowhere", NULL, 404, "not_found");
@@ -14,11 +23,11 @@ static void what_is_not_there_is_404_and_the_wrong_method_405(void **state)
     fails_with("GET", "/sql", NULL, 405, "method_not_allowed");
     http_reply r = http_send(client, "PATCH", "/items/1", NULL, NULL);
     assert_problem(&r, 405, "method_not_allowed");
-    assert_string_equal(http_header(&r, "Allow"), "GET, HEAD, PUT, DELETE");
+    assert_string_equal(http_header(&r, "Allow"), "GET, HEAD, PUT, DELETE, OPTIONS");
     http_reply_free(&r);
     r = http_send(client, "BREW", "/livez", NULL, NULL);
     assert_problem(&r, 405, "method_not_allowed");
-    assert_string_equal(http_header(&r, "Allow"), "GET, HEAD");
+    assert_string_equal(http_header(&r, "Allow"), "GET, HEAD, OPTIONS");
     http_reply_free(&r);
 }
 
@@ -129,13 +138,32 @@ static void a_get_cannot_write_and_is_told_what_can(void **state)
 {
     http_reply r = get("/q/add?id=902&name=x");
     assert_problem(&r, 405, "25006");
-    assert_string_equal(http_header(&r, "Allow"), "POST");
+    assert_string_equal(http_header(&r, "Allow"), "POST, OPTIONS");
+    assert_non_null(strstr(text(&r, "hint"), "ask by POST"));
     http_reply_free(&r);
     r = http_send(client, "POST", "/q/add", "{\"id\":902,\"name\":\"x\"}", NULL);
     assert_status(&r, 200);
     http_reply_free(&r);
     r = http_send(client, "DELETE", "/items/902", NULL, NULL);
     http_reply_free(&r);
+}
+
+/* A write that only the server can see: it is in a function. */
+static void a_query_whose_route_is_a_get_cannot_write_by_its_name_either(void **state)
+{
+    static const char *const asked[][2] = {
+        {"GET", "/stamp"}, {"HEAD", "/stamp"}, {"GET", "/q/stamp"}, {"POST", "/q/stamp"}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        http_reply r = http_send(client, asked[i][0], asked[i][1], NULL, NULL);
+        assert_status(&r, 405);
+        assert_string_equal(http_header(&r, "Allow"), "OPTIONS");
+        if (r.json) {
+            assert_string_equal(text(&r, "code"), "25006");
+            assert_non_null(strstr(text(&r, "hint"), "give its file another"));
+        }
+        http_reply_free(&r);
+    }
+    assert_int_equal(postgres_number(database, "select count(*) from stamp"), 0);
 }
 
 static void a_query_that_takes_too_long_is_504_and_the_connection_lives_on(void **state)
@@ -188,10 +216,11 @@ int main(void)
         usual(the_servers_errors_have_the_status_of_the_table),
         usual(a_refused_row_is_not_shown_but_a_refused_key_is),
         usual(a_get_cannot_write_and_is_told_what_can),
+        usual(a_query_whose_route_is_a_get_cannot_write_by_its_name_either),
         usual(a_query_that_takes_too_long_is_504_and_the_connection_lives_on),
         usual(a_statement_that_stops_working_is_a_500_and_recovers),
         narrow(sql_is_shown_only_where_it_may_be),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* a pattern, to run some */
-    return cmocka_run_group_tests_name("http_problems", tests, items_start, items_end);
+    return cmocka_run_group_tests_name("http_problems", tests, start, items_end);
 }

@@ -22,6 +22,8 @@ static int start(void **state)
     query_file("bump", "-- @returns count\nupdate item set price = :price::int + 1 where id = "
                        ":id\n");
     query_file("price", "-- @returns row\nselect price, name from item where id = :id\n");
+    query_file("reprice", "-- @route GET /reprice\n-- @returns count\n"
+                          "update item set price = price + 1 where id = 41\n");
     query_file("parcels", "select * from parcel\n");
     query_file("late", "-- @returns count\ninsert into late values (:id)\n");
     query_file("how", "-- @returns row\nselect current_setting('transaction_isolation') as level, "
@@ -205,6 +207,17 @@ static void a_read_only_transaction_does_not_write(void **state)
     assert_answered(
         transaction("{\"queries\":[{\"query\":\"rename\",\"params\":{\"id\":1,\"name\":\"x\"}}]}"),
         200);
+}
+
+static void whether_a_step_may_write_is_for_the_transaction_to_say(void **state)
+{
+    http_reply r = transaction("{\"queries\":[{\"query\":\"reprice\"}],\"read_only\":true}");
+    assert_problem(&r, 400, "25006");
+    http_reply_free(&r);
+    r = transaction("{\"queries\":[{\"query\":\"reprice\"}]}");
+    assert_status(&r, 200);
+    assert_int_equal(count_at(&r, 0), 1);
+    http_reply_free(&r);
 }
 
 static void a_lost_connection_has_changed_nothing(void **state)
@@ -418,6 +431,7 @@ int main(void)
         served(a_row_that_is_not_there_cannot_be_referred_to),
         served(what_fails_at_the_commit_says_so),
         served(a_read_only_transaction_does_not_write),
+        served(whether_a_step_may_write_is_for_the_transaction_to_say),
         served(a_lost_connection_has_changed_nothing),
         served(a_collision_is_tried_again),
         served(collisions_without_end_end_at_the_deadline),

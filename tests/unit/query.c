@@ -57,6 +57,22 @@ static void a_bare_statement_needs_no_annotation(void **state)
     query_free(q);
 }
 
+static void a_query_only_reads_when_asked_by_get_or_when_its_route_is_one(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool by_get, by_post;
+    } cases[] = {{"select 1", true, false},
+                 {"-- @route POST /orders\nselect 1", true, false},
+                 {"-- @route GET /orders\nselect 1", true, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        query *q = parsed(cases[i].sql);
+        assert_int_equal(query_statement(q, METHOD_GET)->read_only, cases[i].by_get);
+        assert_int_equal(query_statement(q, METHOD_POST)->read_only, cases[i].by_post);
+        query_free(q);
+    }
+}
+
 static void every_annotation_is_read(void **state)
 {
     query *q = parsed("-- The latest orders\n"
@@ -228,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bare_statement_needs_no_annotation),
+        cmocka_unit_test(a_query_only_reads_when_asked_by_get_or_when_its_route_is_one),
         cmocka_unit_test(every_annotation_is_read),
         cmocka_unit_test(a_cache_is_private_unless_it_is_said_to_be_public),
         cmocka_unit_test(what_must_be_shown_is_said_or_left_open),
