@@ -3,6 +3,7 @@
 
 #include "fields.h"
 #include "parts.h"
+#include "query_describe.h"
 #include "reply.h"
 
 /* ---- What is asked for ---- */
@@ -13,14 +14,12 @@ typedef struct settings {
     uint64_t timeout_ns; /* of each statement; WEIR_NEVER: what is usual */
 } settings;
 
-static bool refuse_sql(part *p, const char *where, const query_fault *fault)
+static bool refuse_sql(weir_request *told, const char *where, const query_fault *fault)
 {
-    weir_request *req = p->of->whole;
-
     if (fault->line)
-        return fields_refuse(req, where, "sql", "cannot be run: line %u: %s", fault->line,
+        return fields_refuse(told, where, "sql", "cannot be run: line %u: %s", fault->line,
                              fault->message);
-    return fields_refuse(req, where, "sql", "cannot be run: %s", fault->message);
+    return fields_refuse(told, where, "sql", "cannot be run: %s", fault->message);
 }
 
 /* The SQL is what a file could say, annotations included. */
@@ -32,7 +31,7 @@ static bool parse_sql(part *p, const char *where, const char *sql, const setting
     int r = query_parse_named("sql", "sql", sql, strlen(sql), &p->own, &fault);
 
     if (r == WEIR_EINVAL)
-        return refuse_sql(p, where, &fault);
+        return refuse_sql(whole, where, &fault);
     if (r < 0) {
         weir_reply_error(whole, PROBLEM_OVERLOADED, "There was no memory for the SQL.");
         return false;
@@ -132,10 +131,12 @@ static bool read_sql(weir_request *req, const json_item *body)
 
 /* ---- How it runs ---- */
 
-/* Asks the server for the parameters' types, and binds them by these. */
-static weir_async bool bind_typed(part *p, weir_lease *lease)
+/* Asks the server for the columns' names, and the parameters' types to bind them by. */
+static weir_async bool describe(part *p, weir_lease *lease)
 {
     query *q = p->own;
+    query_fault fault = {0};
+    char where[32];
     const shape_set *shapes = query_set_shapes(p->req->queries->set, q->pool_index);
     weir_scoped_result weir_result *described = NULL;
     query_hurry(p->req);
@@ -146,6 +147,9 @@ static weir_async bool bind_typed(part *p, weir_lease *lease)
         weir_reply_failed(p->req, lease, r);
         return false;
     }
+    part_where(p, where, sizeof where);
+    if (query_check_columns(q, described, &fault) < 0)
+        return refuse_sql(p->req, where, &fault);
     for (uint32_t i = 0; i < q->param_count && i < weir_result_parameters(described); i++) {
         q->params[i].type = weir_result_parameter_type(described, i);
         q->params[i].shape = shape_of(shapes, q->params[i].type);
@@ -158,7 +162,7 @@ static weir_async bool run_one(part *p, weir_lease *lease)
     weir_request *req = p->req;
     weir_scoped_result weir_result *rows = NULL;
 
-    if (p->own->param_count > 0 && !bind_typed(p, lease))
+    if (!describe(p, lease))
         return false;
     uint64_t began_ns = weir_now();
     int r = query_run(req, lease, &rows);

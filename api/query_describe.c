@@ -136,22 +136,23 @@ static int take_columns(query *q, const weir_result *result, oid_list *list)
     return 0;
 }
 
-static int check_columns(const query *q, query_fault *fault)
+int query_check_columns(const query *q, const weir_result *described, query_fault *fault)
 {
-    uint32_t line = query_first_line(q);
+    uint32_t line = query_first_line(q), count = weir_result_columns(described);
     if (q->returns == RETURNS_COUNT)
         return 0;
-    if (q->returns == RETURNS_ROW && q->column_count == 0)
+    if (q->returns == RETURNS_ROW && count == 0)
         return query_fail(fault, line,
                           "@returns row, but the statement returns no columns: write @returns "
                           "count, or have the statement return some");
-    for (uint32_t i = 1; i < q->column_count; i++) {
+    for (uint32_t i = 1; i < count; i++) {
+        const char *name = weir_result_column_name(described, i);
         for (uint32_t k = 0; k < i; k++) {
-            if (strcmp(q->columns[i].name, q->columns[k].name) == 0)
+            if (strcmp(name, weir_result_column_name(described, k)) == 0)
                 return query_fail(fault, line,
                                   "two columns are called %.100s: name one of them otherwise, as "
                                   "in: … as other_name",
-                                  q->columns[i].name);
+                                  name);
         }
     }
     return 0;
@@ -172,7 +173,7 @@ static int describe(query *q, weir_lease *lease, oid_list *list, query_fault *fa
         return status;
     take_parameters(q, result, list);
     status = take_columns(q, result, list);
-    if (status == 0 && check_columns(q, fault) != 0)
+    if (status == 0 && query_check_columns(q, result, fault) != 0)
         status = fail_in(q, fault);
     return status;
 }

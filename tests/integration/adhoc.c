@@ -169,6 +169,32 @@ static void what_the_server_refuses_is_the_senders_fault(void **state)
     }
 }
 
+static void two_columns_of_one_name_are_refused_before_anything_is_done(void **state)
+{
+    static const char *const twice[] = {
+        "select a.*, b.* from item a join item b using (id)", "select 1, 2",
+        "insert into item (id, name) values (800, 'n') returning id, name, id",
+        "insert into item (id, name) values (800, :n) returning id, name, id"};
+    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++) {
+        char body[256];
+        snprintf(body, sizeof body, "{\"sql\":\"%s\"%s}", twice[i],
+                 strchr(twice[i], ':') ? ",\"params\":{\"n\":\"n\"}" : "");
+        http_reply r = sql(body);
+        assert_problem(&r, 400, "bad_parameter");
+        assert_string_equal(text(&r, "parameter"), "sql");
+        assert_non_null(strstr(text(&r, "detail"), "two columns are called"));
+        http_reply_free(&r);
+    }
+    fails_with("GET", "/items/800", NULL, 404, "row_not_found");
+    http_reply r = sql("{\"queries\":[{\"sql\":\"select 1 as one\"},{\"sql\":\"select 1, 2\"},"
+                       "{\"sql\":\"select 3 as three\"}]}");
+    assert_int_equal(status_at(&r, 0), 200);
+    assert_string_equal(problem_at(&r, 1, "parameter"), "queries.1.sql");
+    assert_string_equal(problem_at(&r, 2, "code"), "not_run");
+    http_reply_free(&r);
+    assert_answered(sql("{\"sql\":\"-- @returns count\\nselect 1, 2\"}"), 200);
+}
+
 /* ---- What it leaves behind ---- */
 
 static void a_connection_comes_back_clean(void **state)
@@ -306,6 +332,7 @@ int main(void)
         served(several_run_in_order_on_one_connection),
         served(the_first_failure_ends_several),
         served(what_the_server_refuses_is_the_senders_fault),
+        served(two_columns_of_one_name_are_refused_before_anything_is_done),
         served(a_connection_comes_back_clean),
         served(what_is_left_uncommitted_is_undone),
         served(a_client_that_goes_away_cancels_its_sql),
