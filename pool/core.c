@@ -410,11 +410,14 @@ static void on_release(core *c, const event *e)
     }
 }
 
-static void on_progress(core *c, const waiter *w)
+/* A sign of life at `alive_ns`; WEIR_NEVER: there need be none for now. */
+static void on_progress(core *c, const waiter *w, uint64_t alive_ns)
 {
     assert(w->state == WAITER_GRANTED || w->state == WAITER_RECLAIMED);
-    if (w->state == WAITER_GRANTED)
-        connection_at(c, w->connection)->alive_ns = c->now_ns;
+    if (w->state == WAITER_RECLAIMED)
+        return;
+    connection_at(c, w->connection)->alive_ns = alive_ns;
+    wake_at(c, deadline_after(alive_ns, c->limit_ns[CONNECTION_LEASED]));
 }
 
 static void on_up(core *c, connection *x)
@@ -481,7 +484,8 @@ static void apply(core *c, const event *e)
     case EVENT_TAKE: on_take(c, e->waiter); break;
     case EVENT_CANCEL: on_cancel(c, e->waiter); break;
     case EVENT_RELEASE: on_release(c, e); break;
-    case EVENT_PROGRESS: on_progress(c, e->waiter); break;
+    case EVENT_PROGRESS: on_progress(c, e->waiter, c->now_ns); break;
+    case EVENT_REST: on_progress(c, e->waiter, WEIR_NEVER); break;
     case EVENT_UP: on_up(c, connection_at(c, e->connection)); break;
     case EVENT_CHECKED: on_checked(c, connection_at(c, e->connection)); break;
     case EVENT_DOWN: on_down(c, connection_at(c, e->connection), e->reason); break;

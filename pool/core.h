@@ -114,6 +114,8 @@ typedef enum event_kind {
     EVENT_RELEASE,  /* waiter, condition, reason: gives its connection back */
     EVENT_PROGRESS, /* waiter, granted: what it does with its connection goes on. From now on its
                        leak_after_ns counts anew; what has been told stays so */
+    EVENT_REST,     /* waiter, granted: it waits for what may rightly be long in coming. Its
+                       leak_after_ns does not count before the next EVENT_PROGRESS */
     EVENT_UP,       /* connection: the dial is through */
     EVENT_CHECKED,  /* connection: the check, reset or cancel it was asked for is through, and it is
                        well */

@@ -14,7 +14,7 @@ typedef struct connection {
     uint32_t lane;
     bool leaked;         /* its present lease has been told as leaked */
     uint64_t since_ns;   /* in this state */
-    uint64_t alive_ns;   /* the same, or the last sign of life since */
+    uint64_t alive_ns;   /* the same, or the last sign of life since; WEIR_NEVER: none is due */
     uint64_t born_ns;    /* up since; 0 before */
     uint64_t used_ns;    /* end of its last lease, or up since */
     uint64_t heard_ns;   /* last known to be well */

@@ -119,6 +119,7 @@ static int hear(weir_lease *lease)
 {
     hearing h = {.wait = {.abandon = abandon}, .lease = lease};
     lease->wait = &h.wait;
+    lease_goes_on(lease, EVENT_REST); /* nobody need say anything soon */
     int r = task_wait(&h.wait, WEIR_NEVER, begin);
     lease->wait = NULL;
     if (r < 0 && lease->connection)
@@ -137,7 +138,10 @@ int weir_notified(weir_lease *lease, weir_notification **notification)
         return WEIR_ERECLAIMED;
     if (lease->spent)
         return WEIR_ESPENT;
-    if (!lease->notes.first && (r = hear(lease)) < 0)
+    if (!lease->notes.first)
+        r = hear(lease);
+    lease_goes_on(lease, EVENT_PROGRESS);
+    if (r < 0)
         return r;
     *notification = pop(&lease->notes);
     return 0;

@@ -156,7 +156,13 @@ struct weir_pool {
  * time of the step. */
 uint64_t pool_step(weir_pool *pool, const event *e, weir_lease *mine);
 
-/* The same with EVENT_PAUSE: `p` joins the pausers in that step and is told by its job, at once
+/* EVENT_PROGRESS or EVENT_REST, for a lease that its taker knows to be granted. */
+static inline void lease_goes_on(weir_lease *lease, event_kind how)
+{
+    pool_step(lease->pool, &(event){.kind = how, .waiter = &lease->waiter}, NULL);
+}
+
+/* A step with EVENT_PAUSE: `p` joins the pausers in that step and is told by its job, at once
  * where the pool is at rest or closing. */
 void pool_step_to_pause(weir_pool *pool, pauser *p);
 

@@ -21,7 +21,7 @@ static void begin_first(weir_wait *wait)
 /* However long it takes as a whole, it is no leak while its reader asks and its server answers. */
 static void show_progress(weir_lease *lease)
 {
-    pool_step(lease->pool, &(event){.kind = EVENT_PROGRESS, .waiter = &lease->waiter}, NULL);
+    lease_goes_on(lease, EVENT_PROGRESS);
 }
 
 static void begin_next(weir_wait *wait)

@@ -480,7 +480,8 @@ typedef struct weir_pool_options {
                                     tenth less (jitter) */
     uint64_t leak_after_ns;      /* a lease held for longer is told as leaked, once; of a stream
                                     only what stands still for longer: no batch is asked for, and
-                                    none comes; 30 s */
+                                    none comes; of notifications, when none is waited for, nor
+                                    taken, for longer; 30 s */
     bool reclaim_leaked;         /* and taken from its holder: cancelled, closed, replaced */
     uint64_t shed_target_ns;     /* under lasting overload, who has waited for so long is refused;
                                     200 ms; WEIR_NEVER: nobody is */
@@ -750,9 +751,10 @@ struct weir_notification {
  *
  * Up to WEIR_NOTIFICATIONS_MAX bytes of them wait to be taken; then the oldest are thrown away, and
  * the next one tells how many (`lost`). One the server has not sent yet is lost with the session:
- * WEIR_ELOST, once those that came before are taken. WEIR_ETIMEDOUT and WEIR_ECANCELED leave the
- * lease as it was. WEIR_EBUSY while another task waits on the lease, or a stream is open;
- * WEIR_ERECLAIMED, WEIR_ESPENT, WEIR_ENOTASK. */
+ * WEIR_ELOST, once those that came before are taken. However long it waits, and however long the
+ * lease has been held, it is no leak: leak_after_ns counts anew from the end of each call.
+ * WEIR_ETIMEDOUT and WEIR_ECANCELED leave the lease as it was. WEIR_EBUSY while another task waits
+ * on the lease, or a stream is open; WEIR_ERECLAIMED, WEIR_ESPENT, WEIR_ENOTASK. */
 #define WEIR_NOTIFICATIONS_MAX ((size_t)4 << 20)
 WEIR_PUBLIC weir_async int weir_notified(weir_lease *lease, weir_notification **notification);
 

@@ -115,8 +115,10 @@ static void add_client_events(player *p, client *who)
         add(p, (event){.kind = EVENT_CANCEL, .waiter = &who->waiter});
     if (who->state == CLIENT_RECLAIMED)
         add(p, (event){.kind = EVENT_RELEASE, .waiter = &who->waiter});
-    if (who->state == CLIENT_HOLDING && p->rules->leaks)
+    if (who->state == CLIENT_HOLDING && p->rules->leaks) {
         add(p, (event){.kind = EVENT_PROGRESS, .waiter = &who->waiter});
+        add(p, (event){.kind = EVENT_REST, .waiter = &who->waiter});
+    }
     if (who->state == CLIENT_HOLDING && !waits(p, who->waiter.claimant))
         for (int condition = RELEASE_CLEAN; condition <= RELEASE_BROKEN; condition++)
             add(p, (event){.kind = EVENT_RELEASE,

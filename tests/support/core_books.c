@@ -56,10 +56,10 @@ static void follow_release(books *b, const event *e)
     s->expects = e->reason ? e->reason : WEIR_RETIRE_BROKEN;
 }
 
-static void follow_progress(books *b, const client *who)
+static void follow_progress(books *b, const client *who, uint64_t alive_ns)
 {
     if (who->state == CLIENT_HOLDING)
-        b->sessions[who->waiter.connection].alive_ns = b->now_ns;
+        b->sessions[who->waiter.connection].alive_ns = alive_ns;
 }
 
 static void follow_up(books *b, session *s)
@@ -138,7 +138,8 @@ static void follow(books *b, const event *e)
     switch (e->kind) {
     case EVENT_TAKE: follow_take(b, (client *)e->waiter); break;
     case EVENT_RELEASE: follow_release(b, e); break;
-    case EVENT_PROGRESS: follow_progress(b, (const client *)e->waiter); break;
+    case EVENT_PROGRESS: follow_progress(b, (const client *)e->waiter, b->now_ns); break;
+    case EVENT_REST: follow_progress(b, (const client *)e->waiter, WEIR_NEVER); break;
     case EVENT_UP: follow_up(b, s); break;
     case EVENT_CHECKED: follow_checked(b, s); break;
     case EVENT_DOWN: follow_down(b, e); break;

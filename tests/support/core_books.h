@@ -35,7 +35,7 @@ typedef struct session {
     connection_state state;
     uint32_t lane;
     uint64_t since_ns, born_ns;
-    uint64_t alive_ns;          /* in this state since, or the last progress */
+    uint64_t alive_ns;          /* in this state since, or the last progress; WEIR_NEVER: rests */
     uint64_t used_ns;           /* end of the last lease, or opened */
     uint64_t heard_ns;          /* last known to be well */
     client *holder;             /* while LEASED */

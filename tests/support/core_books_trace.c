@@ -8,7 +8,7 @@ static const char *const event_names[] = {
     [EVENT_UP] = "up",         [EVENT_DOWN] = "down",         [EVENT_CHECKED] = "checked",
     [EVENT_CLOSED] = "closed", [EVENT_TICK] = "tick",         [EVENT_DRAIN] = "drain",
     [EVENT_RESIZE] = "resize", [EVENT_PAUSE] = "pause",       [EVENT_RESUME] = "resume",
-    [EVENT_EVICT] = "evict",   [EVENT_PROGRESS] = "progress",
+    [EVENT_EVICT] = "evict",   [EVENT_PROGRESS] = "progress", [EVENT_REST] = "rest",
 };
 static const char *const effect_names[] = {
     [EFFECT_DIAL] = "dial",     [EFFECT_GRANT] = "grant",     [EFFECT_REFUSE] = "refuse",

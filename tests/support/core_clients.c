@@ -191,7 +191,8 @@ bool do_progress(world *s, const chore *c)
     if (who->takes != c->life || (who->state != CLIENT_HOLDING && who->state != CLIENT_RECLAIMED))
         return true;
     plan_progress(s, who);
-    return step(s, (event){.kind = EVENT_PROGRESS, .waiter = &who->waiter});
+    event_kind kind = percent(s, 30) ? EVENT_REST : EVENT_PROGRESS;
+    return step(s, (event){.kind = kind, .waiter = &who->waiter});
 }
 
 /* Who is to take a further lease for the strand of `who`, if it wants one. */

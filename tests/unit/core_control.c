@@ -332,6 +332,23 @@ static void what_goes_on_does_not_leak(void **state)
     assert_int_equal(b->out.count, 0);
 }
 
+static void what_rests_does_not_leak_before_it_goes_on(void **state)
+{
+    bench *b = *state;
+    waiter w = {0};
+
+    b->options.leak_after_ns = WEIR_S(30);
+    open_idle(b, 1, 0);
+    take(b, &w);
+    step(b, (event){.kind = EVENT_REST, .waiter = &w});
+    tick_after(b, WEIR_S(1000));
+    assert_int_equal(b->out.count, 0);
+    step(b, (event){.kind = EVENT_PROGRESS, .waiter = &w});
+    assert_int_equal(b->out.wake_ns, b->now_ns + WEIR_S(30));
+    tick_after(b, WEIR_S(30));
+    assert_ptr_equal(find_sure(b, EFFECT_LEAKED)->waiter, &w);
+}
+
 static void a_leaked_lease_can_be_taken_back(void **state)
 {
     bench *b = *state;
@@ -378,6 +395,7 @@ int main(void)
         behaviour(a_broken_one_is_found_by_its_keepalive),
         behaviour(a_lease_held_too_long_is_told_once),
         behaviour(what_goes_on_does_not_leak),
+        behaviour(what_rests_does_not_leak_before_it_goes_on),
         behaviour(a_leaked_lease_can_be_taken_back),
     };
 

@@ -174,16 +174,70 @@ static void a_loss_ends_the_wait(void **state)
     assert_int_equal(w.error, WEIR_ELOST);
 }
 
-static int hear_for_too_long(world *w, weir_lease *lease)
+/* ---- Leaks ---- */
+
+static void hear_after(world *w, weir_lease *lease, uint64_t pause_ns)
 {
+    weir_fake_notify(w->fake, "orders", "here");
+    weir_sleep(pause_ns);
+    hears(lease, "here");
+}
+
+static int hear_for_long(world *w, weir_lease *lease)
+{
+    expect(fails_within(lease, WEIR_S(60)) == WEIR_ETIMEDOUT);
+    for (int i = 0; i < 10; i++) /* taken without a wait */
+        hear_after(w, lease, WEIR_MS(1500));
+    return 0;
+}
+
+static void who_waits_for_one_or_takes_them_does_not_leak(void **state)
+{
+    world w = {.options = {.leak_after_ns = WEIR_S(2), .reclaim_leaked = true}};
+    play(&w, hear_for_long);
+    assert_int_equal(w.error, 0);
+    assert_int_equal(w.stats.leaked, 0);
+}
+
+static int turn_away(world *w, weir_lease *lease)
+{
+    expect(fails_within(lease, WEIR_S(5)) == WEIR_ETIMEDOUT);
+    weir_sleep(WEIR_MS(2100));
     return fails(lease);
 }
 
-static void a_lease_that_is_reclaimed_ends_the_wait(void **state)
+static void who_turns_away_leaks(void **state)
 {
     world w = {.options = {.leak_after_ns = WEIR_S(2), .reclaim_leaked = true}};
-    play(&w, hear_for_too_long);
+    play(&w, turn_away);
     assert_int_equal(w.error, WEIR_ERECLAIMED);
+    assert_int_equal(w.stats.leaked, 1);
+}
+
+static int wait_in_the_instant(void *arg)
+{
+    world *w = arg;
+    weir_sleep(WEIR_S(2));
+    return fails(w->lease);
+}
+
+/* The order to close may be on its way when the wait begins. */
+static int be_reclaimed_in_the_instant(world *w, weir_lease *lease)
+{
+    weir_task *task;
+    int r;
+    expect(weir_spawn(wait_in_the_instant, w, &task) == 0);
+    weir_sleep(WEIR_S(3));
+    weir_cancel(task);
+    weir_join(task, &r);
+    return r;
+}
+
+static void a_wait_that_begins_as_the_lease_is_reclaimed_ends(void **state)
+{
+    world w = {.options = {.leak_after_ns = WEIR_S(2), .reclaim_leaked = true}};
+    play(&w, be_reclaimed_in_the_instant);
+    assert_int_equal(w.error, w.stats.leaked ? WEIR_ERECLAIMED : WEIR_ECANCELED);
 }
 
 /* More than may wait: what is left is the newest, in order, and the first of it tells the loss. */
@@ -270,7 +324,9 @@ int main(void)
         cmocka_unit_test(one_at_a_time_waits_and_can_be_cancelled_without_loss),
         cmocka_unit_test(a_loss_is_told_once_what_came_before_it_is_taken),
         cmocka_unit_test(a_loss_ends_the_wait),
-        cmocka_unit_test(a_lease_that_is_reclaimed_ends_the_wait),
+        cmocka_unit_test(who_waits_for_one_or_takes_them_does_not_leak),
+        cmocka_unit_test(who_turns_away_leaks),
+        cmocka_unit_test(a_wait_that_begins_as_the_lease_is_reclaimed_ends),
         cmocka_unit_test(of_too_many_the_oldest_go_and_the_next_tells_how_many),
         cmocka_unit_test(who_does_not_listen_hears_nothing),
         cmocka_unit_test(nothing_is_left_to_the_next_lease),
