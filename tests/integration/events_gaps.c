@@ -57,6 +57,20 @@ static void a_database_that_comes_back_is_heard_again(void **state)
     events_close(late);
 }
 
+/* A query that is taken away for that tells that the time has passed. */
+static void a_feed_that_hears_nothing_for_long_is_no_leak(void **state)
+{
+    serve_events((const char *const[]){"--leak-after", "1s", "--leak-reclaim", NULL});
+    event_client *c = hear_orders();
+    ask_beside(0, "/q/nap");
+    assert_int_equal(answered(0), 504);
+    notify("orders", "after");
+    assert_event(c, "message", "after");
+    assert_true(metric("weir_leases_leaked_total{pool=\"default\"}") == 1);
+    assert_true(metric("weir_leases_leaked_total{pool=\"events@default\"}") == 0);
+    events_close(c);
+}
+
 /* Its sockets stay open, and nothing comes from them. */
 static void a_server_that_does_not_answer_any_more_is_a_gap(void **state)
 {
@@ -178,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         usual(a_lost_connection_is_a_gap_and_what_comes_after_it_is_heard),
         usual(a_database_that_comes_back_is_heard_again),
+        cmocka_unit_test_teardown(a_feed_that_hears_nothing_for_long_is_no_leak, stop),
         hasty(a_server_that_does_not_answer_any_more_is_a_gap),
         usual(one_who_comes_back_is_told_what_it_has_missed),
         usual(the_id_of_a_stream_that_has_just_begun_is_a_place_too),
