@@ -21,6 +21,8 @@ static bool seems_stuck(const claimant *who)
     return strands > 0 && atomic_load_explicit(&who->waiting, memory_order_relaxed) >= strands;
 }
 
+/* Its counts may change at any moment, the queue may not. So that it waits here is seen there
+ * alone, and one look at its strands tells that none of them is anywhere else. */
 static bool is_stuck(const core *c, const claimant *who)
 {
     uint32_t here = 0;
@@ -28,7 +30,7 @@ static bool is_stuck(const core *c, const claimant *who)
 
     DL_FOREACH (c->waiters.first, w)
         here += w->claimant == who;
-    return here >= atomic_load_explicit(&who->strands, memory_order_relaxed);
+    return here > 0 && here >= atomic_load_explicit(&who->strands, memory_order_relaxed);
 }
 
 static bool holds(const core *c, const claimant *who)
@@ -41,7 +43,8 @@ static bool holds(const core *c, const claimant *who)
     return false;
 }
 
-/* The latest to join the circle; its work is the least far gone. */
+/* The latest to join the circle; its work is the least far gone. All who hold wait here, so that
+ * there is one. */
 static waiter *victim(const core *c)
 {
     waiter *w = c->waiters.first->prev;

@@ -1,5 +1,8 @@
 /* core_overload.c: the pool's rules when there is more to do than can be done, or nowhere to do it.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "../support/core_stand.h"
 
 static core_view look(const bench *b)
@@ -328,6 +331,41 @@ static void who_still_can_get_a_connection_is_not_stuck(void **state)
     find_sure(b, EFFECT_DIAL);
 }
 
+typedef struct elsewhere {
+    claimant claimant;
+    atomic_bool over;
+} elsewhere;
+
+/* A family whose only task waits in another pool's queue, comes away, and ends; over and over. */
+static void *come_and_go(void *arg)
+{
+    elsewhere *e = arg;
+
+    while (!e->over) {
+        e->claimant.strands = e->claimant.waiting = 1;
+        e->claimant.waiting = e->claimant.strands = 0;
+    }
+    return NULL;
+}
+
+static void who_holds_and_waits_nowhere_here_closes_no_circle(void **state)
+{
+    bench *b = *state;
+    elsewhere e = {.over = false};
+    waiter holder = {.claimant = &e.claimant}, next = {0};
+    pthread_t thread;
+
+    open_idle(b, 1, 0);
+    take(b, &holder);
+    take(b, &next);
+    assert_int_equal(pthread_create(&thread, NULL, come_and_go, &e), 0);
+    for (int i = 0; i < 1000000; i++) /* while the counts change between one look and the next */
+        tick_after(b, 1);
+    e.over = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(next.state, WAITER_WAITING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +386,7 @@ int main(void)
         behaviour(one_holder_at_work_is_no_deadlock),
         behaviour(a_wait_for_another_pool_is_no_deadlock_of_this_one),
         behaviour(who_still_can_get_a_connection_is_not_stuck),
+        behaviour(who_holds_and_waits_nowhere_here_closes_no_circle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
