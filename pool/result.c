@@ -25,19 +25,26 @@ uint32_t weir_result_column_type(const weir_result *r, uint32_t column)
     return r->class->type(r, column);
 }
 
+static void must_have(const weir_result *r, uint32_t row, uint32_t column)
+{
+    assert(row < weir_result_rows(r) && column < weir_result_columns(r));
+}
+
 bool weir_result_is_null(const weir_result *r, uint32_t row, uint32_t column)
 {
+    must_have(r, row, column);
     return r->class->is_null(r, row, column);
 }
 
 const char *weir_result_value(const weir_result *r, uint32_t row, uint32_t column)
 {
-    assert(row < weir_result_rows(r) && column < weir_result_columns(r));
+    must_have(r, row, column);
     return r->class->value(r, row, column);
 }
 
 size_t weir_result_length(const weir_result *r, uint32_t row, uint32_t column)
 {
+    must_have(r, row, column);
     return r->class->length(r, row, column);
 }
 
