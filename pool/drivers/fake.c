@@ -221,7 +221,8 @@ static bool exceeds_limit(const session *s)
     size_t bytes = 0;
     if (!o || o->kind != OPERATION_QUERY || !o->answer_max || s->step.outcome != WEIR_FAKE_OK)
         return false;
-    for (uint32_t i = 0; i < s->step.rows * s->step.columns; i++)
+    size_t count = s->step.values ? (size_t)s->step.rows * s->step.columns : 0;
+    for (size_t i = 0; i < count; i++)
         bytes += s->step.values[i] ? strlen(s->step.values[i]) : 0;
     return bytes > o->answer_max;
 }

@@ -42,7 +42,7 @@ static const char *cell(const weir_result *r, uint32_t row, uint32_t column)
 {
     const fake_result *f = of(r);
     assert(row < f->rows && column < f->columns);
-    return f->texts[f->columns * (row + 1) + column];
+    return f->texts[(size_t)f->columns * ((size_t)row + 1) + column];
 }
 
 static bool result_is_null(const weir_result *r, uint32_t row, uint32_t column)
@@ -79,7 +79,7 @@ static uint32_t no_parameter_type(const weir_result *r, uint32_t parameter)
 static void result_free(weir_result *r)
 {
     fake_result *f = (fake_result *)r;
-    size_t texts = (size_t)f->columns * (f->rows + 1);
+    size_t texts = (size_t)f->columns * ((size_t)f->rows + 1);
     for (size_t i = 0; f->texts && i < texts; i++)
         free(f->texts[i]);
     free(f->texts);
@@ -128,8 +128,8 @@ weir_result *fake_result_new(const weir_fake_step *step, bool with_rows)
     f->columns = step->columns;
     f->rows = with_rows ? step->rows : 0;
     f->affected = step->affected ? step->affected : f->rows;
-    f->types = calloc(f->columns + 1, sizeof *f->types);
-    f->texts = calloc((size_t)f->columns * (f->rows + 1) + 1, sizeof *f->texts);
+    f->types = calloc((size_t)f->columns + 1, sizeof *f->types);
+    f->texts = calloc((size_t)f->columns * ((size_t)f->rows + 1) + 1, sizeof *f->texts);
     if (!f->types || !f->texts || !fill(f, step)) {
         result_free(&f->base);
         return NULL;

@@ -35,6 +35,24 @@ static void an_answer_beyond_its_limit_is_cancelled_and_the_lease_spent(void **s
     assert_int_equal(w.stats.size, 1); /* its connection is kept */
 }
 
+static int nulls(world *w, weir_lease *lease)
+{
+    static const weir_statement ask = {.sql = "ask"};
+    weir_scoped_result weir_result *rows = NULL;
+    weir_fake_step step = {.columns = 2, .rows = 3}; /* a script without values */
+    expect(weir_fake_answer(w->fake, ask.sql, 1, &step) == 0);
+    weir_lease_limit(lease, 1);
+    expect(weir_query(lease, &ask, NULL, &rows) == 0);
+    expect(rows && weir_result_rows(rows) == 3 && weir_result_is_null(rows, 2, 1));
+    return 0;
+}
+
+static void nulls_count_nothing(void **state)
+{
+    world w = {0};
+    play(&w, nulls);
+}
+
 static int a_stream(world *w, weir_lease *lease)
 {
     weir_stream *stream = NULL;
@@ -104,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_beyond_its_limit_is_cancelled_and_the_lease_spent),
+        cmocka_unit_test(nulls_count_nothing),
         cmocka_unit_test(a_stream_has_no_such_limit),
         cmocka_unit_test(a_callback_is_told_once),
         cmocka_unit_test(the_next_lease_begins_without_a_limit),
