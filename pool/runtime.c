@@ -233,6 +233,8 @@ static void stop(void *arg)
 static int run_program(void *arg)
 {
     program *p = arg;
+    if (weir_task_cancelled()) /* the runtime is being closed, having failed to start */
+        return 0;
     /* Deferred first, so that it comes after all that `fn` defers. */
     p->result = weir_defer(stop, p->runtime);
     if (p->result < 0)
