@@ -364,8 +364,13 @@ void reply_failure(weir_request *req, const weir_error *why, int error)
         p.retryable = reads_only(req);
         snprintf(detail, sizeof detail, "The query was cancelled because the service is stopping.");
         break;
+    case WEIR_ENOMEM:
+        p.kind = PROBLEM_OVERLOADED;
+        p.retryable = reads_only(req);
+        snprintf(detail, sizeof detail, "The answer could not be kept: %.90s.", why->message);
+        break;
     default:
-        p.kind = error == WEIR_ENOMEM ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL;
+        p.kind = PROBLEM_INTERNAL;
         snprintf(detail, sizeof detail, "The query could not be run: %s.", weir_strerror(error));
     }
     p.detail = detail;

@@ -646,11 +646,11 @@ typedef struct weir_params {
 
 /* Runs a statement and waits for its whole result, until the task's deadline. `params` may be NULL
  * for none. The caller owns the result. WEIR_EQUERY and WEIR_ELOST leave details in
- * weir_lease_error; WEIR_ERECLAIMED: see reclaim_leaked, all that can be done with the lease is to
- * release it. On WEIR_ETIMEDOUT, WEIR_ECANCELED and WEIR_ETOOLARGE a query that had begun is
- * cancelled at the
- * server and the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY while another query
- * of the lease has its answer not yet taken. */
+ * weir_lease_error; WEIR_ENOMEM: the statement was carried out, and there is no memory for its
+ * result; WEIR_ERECLAIMED: see reclaim_leaked, all that can be done with the lease is to release
+ * it. On WEIR_ETIMEDOUT, WEIR_ECANCELED and WEIR_ETOOLARGE a query that had begun is cancelled at
+ * the server and the lease is spent: later queries return WEIR_ESPENT. WEIR_EBUSY while another
+ * query of the lease has its answer not yet taken. */
 WEIR_PUBLIC weir_async int weir_query(weir_lease *lease, const weir_statement *statement,
                                       const weir_params *params, weir_result **result);
 

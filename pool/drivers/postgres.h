@@ -70,6 +70,7 @@ typedef struct flight {
     bool plan_changed;        /* `used` does not return any more what it did when it was prepared */
     bool answered;            /* something has come back */
     bool suspect;             /* what is executed may change settings of the session */
+    bool unkept;              /* no memory for a stream's rows: what is left of them goes */
     bool mode_wanted;         /* by STEP_MODE */
     uint32_t setting_count;   /* by STEP_SETTINGS */
     uint32_t settings_serial; /* and whose they are */

@@ -14,7 +14,7 @@ void flight_begin(session *s, bool pipelined)
     assert(!f->result && !f->making && !f->batch);
     f->count = f->at = 0;
     f->pipelined = pipelined;
-    f->answered = f->plan_changed = f->suspect = false;
+    f->answered = f->plan_changed = f->suspect = f->unkept = false;
     f->used = NULL;
     f->lag_ns = 0;
     f->came = 0;

@@ -287,7 +287,7 @@ static void refused(session *s)
     }
     error.retryable |= setter || stale || stray;
     s->c->error = error;
-    finish(s, WEIR_EQUERY, NULL);
+    finish(s, error.code, NULL);
 }
 
 /* On a server that was asked for because it could be written to, and cannot be any more: it has
@@ -305,6 +305,13 @@ static bool is_demoted(const session *s)
     if (s->reads_only || (server_tells && !o->wants_writes))
         return false;
     return !session_in_transaction(s) || session_current_mode(s) == MODE_READ_ONLY;
+}
+
+static void no_memory(session *s)
+{
+    bool ran = s->operation->kind != OPERATION_DESCRIBE;
+    error_set(&s->flight.error, WEIR_ENOMEM, "out of memory%s",
+              ran ? ": the statement was carried out" : "");
 }
 
 /* False: there was no memory for it. */
@@ -327,7 +334,7 @@ void operation_answer(session *s)
         return;
     }
     if (!f->error.code)
-        error_set(&f->error, WEIR_EQUERY, "out of memory");
+        no_memory(s);
     if (is_demoted(s))
         s->demoted = f->error.retryable = true; /* on the server that is the primary now */
     refused(s);

@@ -38,7 +38,7 @@ bool stream_brings_rows(const PGresult *result)
 void stream_take(session *s, PGresult *result)
 {
     flight *f = &s->flight;
-    if (!is_streaming(s) || f->error.code) { /* nobody wants it any more */
+    if (!is_streaming(s) || f->error.code || f->unkept) { /* nobody wants it any more */
         PQclear(result);
         return;
     }
@@ -46,7 +46,9 @@ void stream_take(session *s, PGresult *result)
         PQclear(result);
     else if (batch_add(f->batch, result))
         return;
-    error_set(&f->error, WEIR_EQUERY, "out of memory");
+    batch_free(f->batch);
+    f->batch = NULL;
+    f->unkept = true;
 }
 
 bool stream_has_rows(const session *s)
@@ -76,6 +78,8 @@ void stream_give(session *s)
 bool stream_end(session *s, weir_result **rows)
 {
     flight *f = &s->flight;
+    if (f->unkept)
+        return false;
     *rows = NULL;
     if (f->batch) {
         *rows = take_batch(s);

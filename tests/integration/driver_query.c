@@ -1,4 +1,5 @@
 /* driver_query.c: queries through the PostgreSQL driver, on a real server. */
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <libpq-fe.h>
 
 #include "../support/driver_world.h"
 
@@ -250,6 +252,48 @@ static void a_notice_reaches_the_pools_events(void **state)
     assert_string_equal(w.notice, "01000 mind the gap");
 }
 
+/* ---- An answer for which there is no memory ---- */
+
+static bool no_memory;
+
+WEIR_PUBLIC void *PQresultAlloc(PGresult *result, size_t size)
+{
+    void *(*libpqs_own)(PGresult *, size_t) =
+        (void *(*)(PGresult *, size_t))dlsym(RTLD_NEXT, "PQresultAlloc");
+    return no_memory ? NULL : libpqs_own(result, size);
+}
+
+static int without_memory(world *w, weir_lease *lease)
+{
+    weir_statement insert = {.sql = "insert into carried_out values (1)"};
+    weir_stream *stream = NULL;
+    ask(w, lease, 0, "create table carried_out (n int)");
+    no_memory = true;
+    ask(w, lease, 1, insert.sql);
+    w->r[2] = weir_stream_open(lease, &insert, NULL, &stream);
+    w->error[2] = *weir_lease_error(lease);
+    w->r[3] = weir_describe(lease, &insert, NULL);
+    w->error[3] = *weir_lease_error(lease);
+    no_memory = false;
+    ask(w, lease, 4, "select count(*) from carried_out");
+    return 0;
+}
+
+static void an_answer_without_memory_for_it_is_not_called_a_refusal(void **state)
+{
+    world w = {.options = {.max = 1}};
+    play_leased(&w, without_memory);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(w.r[i], WEIR_ENOMEM);
+        assert_int_equal(w.error[i].code, WEIR_ENOMEM);
+        assert_false(w.error[i].retryable);
+    }
+    assert_string_equal(w.error[1].message, "out of memory: the statement was carried out");
+    assert_string_equal(w.error[2].message, "out of memory: the statement was carried out");
+    assert_string_equal(w.error[3].message, "out of memory");
+    assert_string_equal(w.text[4], "2");
+}
+
 /* ---- Prepared statements ---- */
 
 static int many_statements(world *w, weir_lease *lease)
@@ -400,6 +444,7 @@ int main(void)
         cmocka_unit_test(one_whose_end_has_come_leaves_the_connection_usable_at_once),
         cmocka_unit_test(a_statement_is_described_without_being_run),
         cmocka_unit_test(a_failed_query_says_why_and_leaves_the_connection_usable),
+        cmocka_unit_test(an_answer_without_memory_for_it_is_not_called_a_refusal),
         cmocka_unit_test(copy_is_refused),
         cmocka_unit_test(a_notice_reaches_the_pools_events),
         cmocka_unit_test(the_least_recently_used_statement_makes_room),
