@@ -14,7 +14,7 @@
 /* Timestamps are encoded from their ISO form, and RESET ALL goes back to what was said at start. */
 #define OWN_SETTINGS "-c DateStyle=ISO"
 
-/* No server can have such attributes, and libpq looks at them last, before it connects. */
+/* No option that libpq looks at before it connects can have such a value. */
 #define PROBE "weir-probe"
 
 static bool may_hold_secret(const char *conninfo)
@@ -55,10 +55,12 @@ static int check_syntax(const char *conninfo, weir_error *why)
 }
 
 /* What libpq would connect with: from the string, the environment, the service file. It tells only
- * of a connection, so one is begun that stops before it goes anywhere. */
-static int ask_libpq(const char *conninfo, PQconninfoOption **answer, weir_error *why)
+ * of a connection, so one is begun that stops before it goes anywhere, at `probed`, which is hidden
+ * by that. */
+static int ask_libpq(const char *conninfo, const char *probed, PQconninfoOption **answer,
+                     weir_error *why)
 {
-    const char *keywords[] = {"target_session_attrs", "dbname", "target_session_attrs", NULL};
+    const char *keywords[] = {probed, "dbname", probed, NULL};
     const char *values[] = {PROBE, conninfo, PROBE, NULL};
     PGconn *pg = PQconnectStartParams(keywords, values, 1);
     if (!pg) {
@@ -135,17 +137,17 @@ static int check_hosts(const server_options *o, weir_error *why)
     return 0;
 }
 
-/* What the caller asked of target_session_attrs is hidden behind the probe in libpq's answer. */
-static void read_attributes(server_options *o)
+static int read_attributes(server_options *o, weir_error *why)
 {
-    char *given = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(o->conninfo, NULL);
-    const char *attributes = parsed ? value_of(parsed, "target_session_attrs") : "";
-    if (!*attributes && (given = getenv("PGTARGETSESSIONATTRS")))
-        attributes = given;
+    PQconninfoOption *all = NULL;
+    int r = ask_libpq(o->conninfo, "sslmode", &all, why);
+    if (r < 0)
+        return r;
+    const char *attributes = value_of(all, "target_session_attrs");
     o->wants_writes = strcmp(attributes, "read-write") == 0;
     o->wants_primary = o->wants_writes || strcmp(attributes, "primary") == 0;
-    PQconninfoFree(parsed);
+    PQconninfoFree(all);
+    return 0;
 }
 
 /* All that DISCARD ALL does, but that prepared statements and their plans stay. */
@@ -187,7 +189,7 @@ static int fill(server_options *o, const weir_pool_options *from, weir_error *wh
     PQconninfoOption *all = NULL;
     int r = check_syntax(o->conninfo, why);
     if (r == 0)
-        r = ask_libpq(o->conninfo, &all, why);
+        r = ask_libpq(o->conninfo, "target_session_attrs", &all, why); /* it looks there last */
     if (r == 0)
         r = read_hosts(o, all);
     if (r == 0)
@@ -200,11 +202,9 @@ static int fill(server_options *o, const weir_pool_options *from, weir_error *wh
         }
     }
     PQconninfoFree(all);
-    if (r == 0) {
-        read_attributes(o);
-        r = read_the_rest(o, from);
-    }
-    return r;
+    if (r == 0)
+        r = read_attributes(o, why);
+    return r == 0 ? read_the_rest(o, from) : r;
 }
 
 int server_options_read(const weir_pool_options *from, server_options **made, weir_error *why)

@@ -2,11 +2,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "../support/scratch.h"
 #include "drivers/postgres_options.h"
 
 static server_options *read_well(const char *conninfo)
@@ -103,6 +105,33 @@ static void only_what_asks_for_it_wants_a_primary_or_writes(void **state)
     }
 }
 
+static void so_does_what_a_service_file_says(void **state)
+{
+    char *folder = scratch_folder(), path[512];
+    snprintf(path, sizeof path, "%s/pg_service.conf", folder);
+    FILE *file = fopen(path, "w");
+    fputs("[web]\nhost=db1,db2\ntarget_session_attrs=primary\n", file);
+    fclose(file);
+    setenv("PGSERVICEFILE", path, 1);
+    setenv("PGTARGETSESSIONATTRS", "any", 1);
+    server_options *named = read_well("service=web");
+    server_options *overruled = read_well("service=web target_session_attrs=any");
+    setenv("PGSERVICE", "web", 1);
+    server_options *from_env = read_well("");
+    unsetenv("PGSERVICE");
+    unsetenv("PGTARGETSESSIONATTRS");
+    unsetenv("PGSERVICEFILE");
+    scratch_remove(folder);
+    assert_host(named, 1, "db2", "", "5432");
+    assert_true(named->wants_primary);
+    assert_false(named->wants_writes);
+    assert_false(overruled->wants_primary);
+    assert_true(from_env->wants_primary);
+    server_options_free(named);
+    server_options_free(overruled);
+    server_options_free(from_env);
+}
+
 static void a_reset_ends_with_on_connect(void **state)
 {
     static const char *const none[] = {NULL, ""};
@@ -169,6 +198,7 @@ int main(void)
         cmocka_unit_test(several_hosts_keep_their_order_addresses_and_ports),
         cmocka_unit_test(the_environment_fills_what_the_string_leaves_out),
         cmocka_unit_test(only_what_asks_for_it_wants_a_primary_or_writes),
+        cmocka_unit_test(so_does_what_a_service_file_says),
         cmocka_unit_test(a_reset_ends_with_on_connect),
         cmocka_unit_test(a_wrong_string_is_refused_with_a_reason),
         cmocka_unit_test(no_part_of_a_password_is_shown),
