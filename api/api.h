@@ -118,8 +118,8 @@ typedef struct weir_api_options {
     void (*on_feed)(void *arg, const weir_feed_event *event); /* on lane 0; must not block */
     const char *cors_origins;    /* whose pages may read what is served: origins with commas between
                                     them, or "*"; NULL: none's */
-    const char *rate_limit;      /* requests of one client and of one token: N/s, N/m or N/h, :BURST
-                                    behind it; NULL: any number */
+    const char *rate_limit;      /* requests of one client and of one token, each of several queries
+                                    as one: N/s, N/m or N/h, :BURST behind it; NULL: any number */
     const char *trusted_proxies; /* addresses and networks with commas between them, whose
                                     X-Forwarded-For says who the client is; NULL: none */
     uint32_t clients_per_address; /* connections, all lanes together; 0: any number */

@@ -33,7 +33,7 @@ static void refuse(weir_request *req, int which, uint64_t wait_ns)
     req->retry_after = (uint32_t)(wait_ns / WEIR_S(1) + 1);
 }
 
-bool limit_let_in(weir_request *req)
+static bool let_in(weir_request *req, uint32_t more)
 {
     rate *r = req->lane->api->guards.rate;
     const char *authorization = r ? request_header(req, MHD_HTTP_HEADER_AUTHORIZATION) : NULL;
@@ -47,8 +47,18 @@ bool limit_let_in(weir_request *req)
     keys[RATE_BY_ADDRESS] = rate_key(r, &household, sizeof household);
     if (authorization)
         keys[count++] = token_key(r, authorization);
-    int which = rate_take(r, keys, count, weir_now(), &wait_ns);
+    int which = rate_take(r, keys, count, more, weir_now(), &wait_ns);
     if (which >= 0)
         refuse(req, which, wait_ns);
     return which < 0;
+}
+
+bool limit_let_in(weir_request *req)
+{
+    return let_in(req, 0);
+}
+
+bool limit_let_all_in(weir_request *req, uint32_t queries)
+{
+    return queries < 2 || let_in(req, queries - 1);
 }

@@ -83,6 +83,8 @@ bool parts_make(weir_request *req, const char *where, const json_item *array)
     if (count > most)
         return fields_refuse(req, where, "", "names %zu queries and may name %u (--batch-max).",
                              count, most);
+    if (!limit_let_all_in(req, (uint32_t)count))
+        return false;
     parts->each = calloc(count, sizeof *parts->each);
     if (!parts->each)
         return no_memory(req);

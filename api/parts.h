@@ -42,7 +42,7 @@ struct request_parts {
  * now. `a` points into the request. On the loop's own stack, as all here. */
 bool parts_begin(weir_request *req, const char *what, arguments *a, json_item *body);
 /* Makes one part for each element of an array, which stands at `where` in the body. False as above:
- * there are none, or too many. */
+ * there are none, too many, or more than its client may ask now. */
 bool parts_make(weir_request *req, const char *where, const json_item *array);
 /* Makes the request its own only part. False as above. */
 bool parts_alone(weir_request *req);

@@ -15,6 +15,10 @@
 #define PLACES 4
 #define SETS   (RATE_CLIENTS / PLACES)
 
+/* The largest number in a rate, and the most that are charged for at once: such a debt, by the
+ * hour, is still far from what 64 bits hold. */
+#define NUMBER_MAX UINT64_C(1000000)
+
 typedef struct place {
     uint64_t key;
     uint64_t paid_ns; /* when all that was taken is paid for; past: as good as never seen */
@@ -39,7 +43,7 @@ static bool take_number(const char **text, uint64_t *number)
     errno = 0;
     *number = strtoull(*text, &end, 10);
     *text = end;
-    return errno == 0 && *number >= 1 && *number <= 1000000;
+    return errno == 0 && *number >= 1 && *number <= NUMBER_MAX;
 }
 
 static bool take_period(const char **text, uint64_t *period_ns)
@@ -136,27 +140,30 @@ static uint64_t paid_ns(rate *r, uint64_t key, uint64_t now_ns)
     return p->key == key && p->paid_ns > now_ns ? p->paid_ns : now_ns;
 }
 
-static void charge(rate *r, uint64_t key, uint64_t now_ns)
+static void charge(rate *r, uint64_t key, uint64_t cost_ns, uint64_t now_ns)
 {
     uint64_t paid = paid_ns(r, key, now_ns);
-    *find(r, key) = (place){.key = key, .paid_ns = paid + r->each_ns};
+    *find(r, key) = (place){.key = key, .paid_ns = paid + cost_ns};
 }
 
-int rate_take(rate *r, const uint64_t *keys, int count, uint64_t now_ns, uint64_t *wait_ns)
+int rate_take(rate *r, const uint64_t *keys, int count, uint32_t more, uint64_t now_ns,
+              uint64_t *wait_ns)
 {
-    uint64_t longest = 0;
+    uint64_t longest = 0, own_ns = more ? r->each_ns : 0; /* has been charged, and is no debt */
+    uint64_t more_ns = (more < NUMBER_MAX ? more : NUMBER_MAX) * r->each_ns;
+    uint64_t room_ns = r->ahead_ns > more_ns ? r->ahead_ns - more_ns : 0;
     int who = -1;
 
     pthread_mutex_lock(&r->lock);
     for (int i = 0; i < count; i++) {
         uint64_t ahead_ns = paid_ns(r, keys[i], now_ns) - now_ns;
-        if (ahead_ns > r->ahead_ns && ahead_ns - r->ahead_ns > longest) {
-            longest = ahead_ns - r->ahead_ns;
+        if (ahead_ns > room_ns + own_ns && ahead_ns - room_ns > longest) {
+            longest = ahead_ns - room_ns;
             who = i;
         }
     }
     for (int i = 0; who < 0 && i < count; i++)
-        charge(r, keys[i], now_ns);
+        charge(r, keys[i], more ? more_ns : r->each_ns, now_ns);
     pthread_mutex_unlock(&r->lock);
     if (who >= 0)
         *wait_ns = longest;

@@ -24,9 +24,12 @@ void rate_close(rate *r); /* takes NULL */
 /* What a client is known by: a hash of whatever tells it from others, which cannot be undone. */
 uint64_t rate_key(const rate *r, const void *bytes, size_t length);
 
-/* Charges one request to each of up to two keys, when both have it left, and returns -1. Else
- * charges neither and returns the index of the key that has to wait longest, with that time in
- * `*wait_ns`. */
-int rate_take(rate *r, const uint64_t *keys, int count, uint64_t now_ns, uint64_t *wait_ns);
+/* Charges one request to each of up to two keys, when both have it left, and returns -1; or, to
+ * keys that have just been charged it, the `more` queries that it asks for beyond one. So many as
+ * never could be left pass when there is nothing else to pay for, and then become a debt. Else
+ * charges neither and returns the index of the key that has to wait longest, with the time after
+ * which as much would pass in `*wait_ns`. */
+int rate_take(rate *r, const uint64_t *keys, int count, uint32_t more, uint64_t now_ns,
+              uint64_t *wait_ns);
 
 #endif

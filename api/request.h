@@ -160,6 +160,8 @@ ip asker_address(const weir_request *req);
 /* Charges the request to its client. False when it has been answered, because that has asked too
  * often. */
 bool limit_let_in(weir_request *req);
+/* Charges it also what it asks for beyond one query. False as above. */
+bool limit_let_all_in(weir_request *req, uint32_t queries);
 
 /* ---- route.c ---- */
 

@@ -383,6 +383,48 @@ static void who_asks_too_often_is_told_when_to_come_back(void **state)
     assert_true(metric("weir_requests_limited_total{by=\"address\"}") == 4);
 }
 
+#define PING "{\"query\":\"ping\"},"
+#define FILL "{\"query\":\"fill\",\"params\":{\"n\":3}}"
+
+static void each_query_of_a_request_counts(void **state)
+{
+    static const char *const headers[] = {ALICE, BOB};
+    static const char *const heads[][2] = {{"/batch", "["}, {"/tx", "{\"queries\":["}};
+    static const char *const tails[] = {PING PING "{\"query\":\"ping\"}]",
+                                        PING PING "{\"query\":\"ping\"}]}"};
+    for (int i = 0; i < 2; i++) {
+        char *body = repeated(heads[i][1], "", 0, tails[i]);
+        assert_answered(ask("POST", heads[i][0], body, headers[i]), 200);
+        assert_int_equal(status_as(headers[i], "/items/1"), 200);
+        assert_int_equal(status_as(headers[i], "/items/1"), 429);
+        free(body);
+    }
+}
+
+static void too_many_queries_are_refused_before_any_is_run(void **state)
+{
+    assert_int_equal(status_as(ALICE, "/items/1"), 200);
+    http_reply r = ask("POST", "/tx", "{\"queries\":[" PING PING PING FILL "]}", ALICE);
+    assert_problem(&r, 429, "too_many_requests");
+    assert_in_range(strtol(said(&r, "Retry-After"), NULL, 10), 1700, 1801);
+    assert_true(json_is_true(json_object_get(r.json, "retryable")));
+    http_reply_free(&r);
+    assert_refused(ask("POST", "/batch", "[" PING PING FILL "]", ALICE), 429, "too_many_requests");
+    assert_int_equal(postgres_number(database, "select count(*) from parent"), 0);
+    assert_true(metric("weir_requests_limited_total{by=\"address\"}") == 2);
+}
+
+static void more_queries_than_the_burst_pass_and_are_paid_for_afterwards(void **state)
+{
+    assert_answered(
+        ask("POST", "/batch", "[" PING PING PING PING PING PING "{\"query\":\"ping\"}]", ALICE),
+        200);
+    http_reply r = ask("GET", "/items/1", NULL, ALICE);
+    assert_problem(&r, 429, "too_many_requests");
+    assert_in_range(strtol(said(&r, "Retry-After"), NULL, 10), 3500, 3601);
+    http_reply_free(&r);
+}
+
 static void an_ipv6_client_is_its_64(void **state)
 {
     for (int i = 0; i < 4; i++) {
@@ -414,6 +456,10 @@ static void probes_scrapes_and_operators_are_not_limited(void **state)
         for (size_t p = 0; p < sizeof paths / sizeof *paths; p++)
             assert_int_equal(status_as(ALICE, paths[p]), 200);
         assert_int_equal(status_as("Authorization: Bearer open-sesame", "/items/1"), 200);
+        assert_answered(ask("POST", "/sql",
+                            "{\"queries\":[{\"sql\":\"select 1\"},{\"sql\":\"select 2\"}]}",
+                            "Authorization: Bearer open-sesame"),
+                        200);
     }
 }
 
@@ -476,6 +522,9 @@ int main(void)
         with(serve_little, the_parts_of_a_batch_are_limited_alone_and_together),
         with(serve_little, an_operators_sql_is_limited_too),
         with(serve_rarely, who_asks_too_often_is_told_when_to_come_back),
+        with(serve_rarely, each_query_of_a_request_counts),
+        with(serve_rarely, too_many_queries_are_refused_before_any_is_run),
+        with(serve_rarely, more_queries_than_the_burst_pass_and_are_paid_for_afterwards),
         with(serve_rarely, an_ipv6_client_is_its_64),
         with(serve_rarely, a_token_is_counted_wherever_it_comes_from),
         with(serve_rarely, probes_scrapes_and_operators_are_not_limited),
