@@ -38,6 +38,7 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
 
 const char *framing_problem(struct MHD_Connection *connection, const char *version)
 {
+    bool http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
     framing f = {0};
 
     MHD_get_connection_values(connection, MHD_HEADER_KIND, look, &f);
@@ -49,11 +50,13 @@ const char *framing_problem(struct MHD_Connection *connection, const char *versi
         return "Content-Length and Transfer-Encoding do not go together.";
     if (f.codings > 1 || (f.codings == 1 && !f.chunked))
         return "The only Transfer-Encoding taken is chunked.";
+    if (f.codings > 0 && !http_1_1) /* whoever forwards it may not know of chunks */
+        return "Transfer-Encoding needs HTTP/1.1.";
     if (f.authorizations > 1) /* whoever looks before us may have looked at the other */
         return "Authorization is given more than once.";
     if (f.hosts > 1)
         return "Host is given more than once.";
-    if (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
+    if (f.hosts == 0 && http_1_1)
         return "HTTP/1.1 needs the header Host.";
     return NULL;
 }

@@ -39,15 +39,20 @@ static bool says_why(const char *answer)
 }
 
 /* One 400 and the end of the connection: what follows is not taken for a request. */
-static void is_refused(const char *header, const char *body)
+static void is_refused_from(const char *version, const char *header, const char *body)
 {
     char request[1024];
-    snprintf(request, sizeof request, "POST /q/ping HTTP/1.1\r\n%s\r\n%s", header, body);
+    snprintf(request, sizeof request, "POST /q/ping %s\r\n%s\r\n%s", version, header, body);
     char *heard = answer_to(request);
     if (strncmp(heard, "HTTP/1.1 400 ", 13) != 0 || strstr(heard, "\nHTTP/1.1 ") ||
         !strstr(heard, "\r\nConnection: close\r\n") || !says_why(heard))
         fail_msg("%s was answered with: %s", request, heard);
     free(heard);
+}
+
+static void is_refused(const char *header, const char *body)
+{
+    is_refused_from("HTTP/1.1", header, body);
 }
 
 #define SMUGGLED "GET /q/ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -66,6 +71,16 @@ static void a_coding_that_is_not_chunked_is_refused_at_once(void **state)
     is_refused("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", CHUNKED);
     is_refused("Host: x\r\nTransfer-Encoding: xchunked\r\n", CHUNKED);
     is_refused("Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", CHUNKED);
+}
+
+/* Whoever forwards it may not know of chunks, and take the first for the whole. */
+static void chunks_are_for_http_1_1_alone(void **state)
+{
+    is_refused_from("HTTP/1.0", "Transfer-Encoding: chunked\r\n", CHUNKED SMUGGLED);
+    is_refused_from("HTTP/1.0",
+                    "Host: x\r\nConnection: keep-alive\r\n"
+                    "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n",
+                    CHUNKED SMUGGLED);
 }
 
 static void a_header_name_with_a_blank_is_refused(void **state)
@@ -115,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_of_two_lengths_is_refused),
         cmocka_unit_test(a_coding_that_is_not_chunked_is_refused_at_once),
+        cmocka_unit_test(chunks_are_for_http_1_1_alone),
         cmocka_unit_test(a_header_name_with_a_blank_is_refused),
         cmocka_unit_test(a_request_is_for_one_host),
         cmocka_unit_test(one_asks_and_no_other),
