@@ -158,8 +158,9 @@ void weir_api_adjust(weir_api *api, const weir_api_options *options);
 uint16_t weir_api_port(const weir_api *api);
 uint16_t weir_api_admin_port(const weir_api *api);
 
-/* From now on these say who is let in; before the first call nobody is. Takes the caller's
- * reference, and hands over that to those before. Any thread. */
+/* From now on these say who is let in; before the first call nobody is. Streams of events that came
+ * by a token which is none any more end. Takes the caller's reference, and hands over that to those
+ * before. Any thread. */
 credentials *weir_api_trust(weir_api *api, credentials *known);
 
 /* Connections that are opened from now on are given this certificate; those there are keep theirs.

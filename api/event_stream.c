@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "reply.h"
+#include "tokens.h"
 
 /* Bytes that libmicrohttpd asks for at once, at most. */
 #define BLOCK ((size_t)4 << 10)
@@ -39,6 +40,7 @@ struct event_stream {
     bool unknown;       /* what came before is not known: the id it came with is none of ours */
     bool beat;          /* a comment is due */
     uint64_t until_ns;  /* the client may listen no longer */
+    pass pass;          /* by which it does */
     const char *ending; /* why; NULL: it goes on */
     bool ended;
     bool gone;
@@ -254,6 +256,7 @@ static event_stream *stream_new(weir_request *req, const event_wish *wish)
 {
     event_stream *s = calloc(1, sizeof *s);
     const char *id = request_header(req, "Last-Event-ID");
+    const char *token = tokens_bearer(request_header(req, MHD_HTTP_HEADER_AUTHORIZATION));
 
     if (!s)
         return NULL;
@@ -268,6 +271,7 @@ static event_stream *stream_new(weir_request *req, const event_wish *wish)
     s->unknown = id && !known;
     s->joined = known || !wish->only_new;
     s->until_ns = wish->until_ns ? wish->until_ns : WEIR_NEVER;
+    s->pass = pass_of(wish->asked, req->lane->api->pass_secret, token);
     s->ending = atomic_load(&req->lane->api->draining) ? "draining" : NULL;
     if (s->unknown && s->joined)
         say_unknown(s);
@@ -345,15 +349,29 @@ void event_stream_gone(event_stream *s)
     stir(s);
 }
 
+static void end(event_stream *s, const char *reason)
+{
+    if (s->gone)
+        return;
+    s->ending = reason;
+    expect_by(s, END_PATIENCE);
+    stir(s);
+}
+
 void event_streams_end(api_lane *lane)
 {
-    for (event_stream *s = lane->event_streams; s; s = s->next) {
-        if (s->gone)
-            continue;
-        s->ending = "draining";
-        expect_by(s, END_PATIENCE);
-        stir(s);
-    }
+    for (event_stream *s = lane->event_streams; s; s = s->next)
+        end(s, "draining");
+}
+
+void event_streams_judge(api_lane *lane)
+{
+    credentials *known = server_credentials(lane->api);
+
+    for (event_stream *s = lane->event_streams; s; s = s->next)
+        if (!pass_holds(&s->pass, lane->api->pass_secret, known))
+            end(s, "token_revoked");
+    credentials_unref(known);
 }
 
 void event_streams_cut(api_lane *lane)

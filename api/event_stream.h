@@ -6,6 +6,7 @@
 #ifndef WEIR_EVENT_STREAM_H
 #define WEIR_EVENT_STREAM_H
 
+#include "pass.h"
 #include "topic.h"
 
 struct MHD_Response;
@@ -27,6 +28,7 @@ typedef struct event_wish {
     weir_level least;
     const char *subject; /* only what is about that; NULL: all */
     uint64_t until_ns;   /* for so long the client may listen; 0: without end */
+    pass_kind asked;     /* for this, to listen at all */
 } event_wish;
 
 /* Answers a request with a stream, or says why there is none. */
@@ -40,6 +42,8 @@ struct MHD_Response *event_stream_response(event_stream *s);
 void event_stream_gone(event_stream *s);
 /* Of the lane: all end, in order; or at once. */
 void event_streams_end(api_lane *lane);
+/* Of the lane: those end, in order, that the credentials of now would not let in. */
+void event_streams_judge(api_lane *lane);
 void event_streams_cut(api_lane *lane);
 void event_stream_free(event_stream *s); /* takes NULL */
 

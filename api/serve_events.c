@@ -72,10 +72,12 @@ void serve_events(weir_request *req)
     }
     if (!takes_no_parameters(req))
         return;
-    event_stream_begin(req, &(event_wish){.topic = t,
-                                          .limit = &api->event_clients,
-                                          .only_new = true,
-                                          .until_ns = may_listen_until(req)});
+    event_stream_begin(req,
+                       &(event_wish){.topic = t,
+                                     .limit = &api->event_clients,
+                                     .only_new = true,
+                                     .asked = api->auth == AUTH_TOKEN ? PASS_CLIENT : PASS_NONE,
+                                     .until_ns = may_listen_until(req)});
     feed_wake(f);
 }
 
@@ -111,7 +113,7 @@ static bool take_parameter(weir_request *req, const bind_pair *pair, event_wish 
 void serve_pool_events(weir_request *req)
 {
     weir_api *api = req->lane->api;
-    event_wish wish = {.limit = &api->pool_log_clients, .least = WEIR_INFO};
+    event_wish wish = {.limit = &api->pool_log_clients, .least = WEIR_INFO, .asked = PASS_OPERATOR};
     arguments a;
 
     if (!control_let_watch(req))

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "../pool/task.h"
 #include "address.h"
@@ -202,6 +203,14 @@ static void drain_here(weir_job *job)
     event_streams_end(weir_container(job, api_lane, drain_job));
 }
 
+static void judge_here(weir_job *job)
+{
+    api_lane *lane = weir_container(job, api_lane, judge_job);
+
+    atomic_store(&lane->judging, false);
+    event_streams_judge(lane);
+}
+
 void weir_api_cancel(weir_api *api)
 {
     for (uint32_t i = 0; i < api->lane_count; i++)
@@ -320,6 +329,7 @@ static int lane_new(weir_api *api, uint32_t index, api_lane **made)
     lane->cancel_job.run = cancel_here;
     lane->close_job.run = close_here;
     lane->drain_job.run = drain_here;
+    lane->judge_job.run = judge_here;
     id_source_open(&lane->ids);
     lane->scratch = malloc(api->connection_memory);
     if (!lane->scratch || metrics_shard_open(&lane->metrics) < 0) {
@@ -441,6 +451,9 @@ static int api_new(const weir_api_options *options, weir_api **made, char *why, 
     api->lanes = calloc(api->lane_count, sizeof *api->lanes);
     api->shards = calloc(api->lane_count, sizeof *api->shards);
     int r = api->pools && api->lanes && api->shards && api->credentials ? 0 : WEIR_ENOMEM;
+    if (r == 0 &&
+        getrandom(api->pass_secret, sizeof api->pass_secret, 0) != sizeof api->pass_secret)
+        r = WEIR_EIO;
     if (r == 0)
         r = guards_open(&api->guards, options, why, why_size);
     for (uint32_t i = 0; r == 0 && i < api->pool_count; i++)
@@ -511,6 +524,9 @@ credentials *weir_api_trust(weir_api *api, credentials *known)
     credentials *old = api->credentials;
     api->credentials = known;
     pthread_mutex_unlock(&api->credentials_lock);
+    for (uint32_t i = 0; i < api->lane_count; i++)
+        if (!atomic_exchange(&api->lanes[i]->judging, true))
+            weir_lane_post(api->lanes[i]->lane, &api->lanes[i]->judge_job);
     return old;
 }
 

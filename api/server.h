@@ -62,7 +62,7 @@ struct api_lane {
     weir_timer watch_timer;
     weir_hook hook; /* answers the finished ones */
     weir_job job;   /* starts it, and later ends it */
-    weir_job cancel_job, close_job, drain_job;
+    weir_job cancel_job, close_job, drain_job, judge_job;
     metrics_shard *metrics;
     id_source ids;
     struct gzip *gzip;       /* NULL: not needed yet */
@@ -73,6 +73,7 @@ struct api_lane {
     bool closing, stopped;
     uint32_t handles;        /* whose close callback has not run */
     _Atomic bool cancelling; /* cancel_job is queued */
+    _Atomic bool judging;    /* judge_job is */
     _Atomic uint32_t requests;
     _Atomic uint64_t shared_requests;               /* that joined a run which another had begun */
     _Atomic uint64_t clients_cut[CLIENT_CUT_COUNT]; /* written here, read by any thread */
@@ -90,6 +91,7 @@ struct weir_api {
     uint64_t events_heartbeat_ns;
     pthread_mutex_t credentials_lock;
     credentials *credentials;
+    uint64_t pass_secret[2];
     query_auth auth; /* what /events asks for */
     certificate_slot certificate;
     weir_api_operator operator;
