@@ -89,15 +89,17 @@ static jwt_verdict judge_header(const jwt_rules *rules, const json_t *header, co
     const json_t *kid = json_object_get(header, "kid"), *type = json_object_get(header, "typ");
     const char *algorithm = json_string_value(json_object_get(header, "alg"));
 
-    if (!algorithm || (kid && !json_is_string(kid)))
-        return JWT_MALFORMED;
-    if (json_object_get(header, "crit") ||
-        (type && (!json_is_string(type) || strcasecmp(json_string_value(type), "JWT") != 0)))
-        return JWT_UNSUPPORTED;
+    if (type && (!json_is_string(type) || strcasecmp(json_string_value(type), "JWT") != 0))
+        return JWT_TYPE;
+    if (json_object_get(header, "crit"))
+        return JWT_CRITICAL;
+    if (kid && !json_is_string(kid))
+        return JWT_UNKNOWN_KEY;
     *key = jwt_keys_find(rules->keys, json_string_value(kid));
     if (!*key)
         return kid ? JWT_UNKNOWN_KEY : JWT_NO_KEY_NAMED;
-    return strcmp(algorithm, jwt_key_algorithm(*key)) == 0 ? JWT_GOOD : JWT_ALGORITHM;
+    bool fits = algorithm && strcmp(algorithm, jwt_key_algorithm(*key)) == 0;
+    return fits ? JWT_GOOD : JWT_ALGORITHM;
 }
 
 /* ---- Its claims: when and for whom ---- */

@@ -16,9 +16,11 @@
     X(JWT_GOOD, "good", "")                                                                        \
     X(JWT_TOO_LONG, "too_long", "The token is longer than 8192 bytes.")                            \
     X(JWT_MALFORMED, "malformed", "The token is not a signed JWT.")                                \
-    X(JWT_UNSUPPORTED, "unsupported",                                                              \
-      "The token's header asks for something that is not supported here.")                         \
-    X(JWT_ALGORITHM, "algorithm", "The token is signed by another algorithm than its key is for.") \
+    X(JWT_TYPE, "type", "The token's type (typ) is not taken: it must be JWT, or be left out.")    \
+    X(JWT_CRITICAL, "critical", "The token asks for extensions (crit), of which none is taken.")   \
+    X(JWT_ALGORITHM, "algorithm",                                                                  \
+      "The token's algorithm (alg) must be the one that its key is for: HS256 for a secret, "      \
+      "RS256 for a public RSA key.")                                                               \
     X(JWT_UNKNOWN_KEY, "unknown_key", "The token names a key (kid) that is not known here.")       \
     X(JWT_NO_KEY_NAMED, "no_key_named",                                                            \
       "The token does not say by which key (kid) it is signed, and there are several.")            \

@@ -245,6 +245,33 @@ static void signatures_and_algorithms_of_others_are_refused(void **state)
     }
 }
 
+static void what_is_wrong_with_a_header_is_named(void **state)
+{
+    static const struct {
+        const char *header, *member, *taken;
+    } cases[] = {
+        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", "(typ)", "JWT"},
+        {"{\"alg\":\"HS256\",\"typ\":null}", "(typ)", "JWT"},
+        {"{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", "(crit)", "none"},
+        {"{\"alg\":\"HS512\"}", "(alg)", "HS256"},
+        {"{\"typ\":\"JWT\"}", "(alg)", "HS256"},
+        {"{\"alg\":\"HS256\",\"kid\":[]}", "(kid)", "known"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_reply r =
+            asked(mint_hs256(cases[i].header, "{\"exp\":99999999999" OURS "}", MINT_SECRET, 33),
+                  "/mine/1");
+        assert_problem(&r, 401, "token_invalid");
+        const char *detail = text(&r, "detail");
+        if (!strstr(detail, cases[i].member) || !strstr(detail, cases[i].taken))
+            fail_msg("%s: %s", cases[i].header, r.body);
+        const char *challenge = strstr(http_header(&r, "WWW-Authenticate"), "description=\"");
+        assert_memory_equal(challenge + strlen("description=\""), detail, strlen(detail));
+        assert_string_equal(challenge + strlen("description=\"") + strlen(detail), "\"");
+        http_reply_free(&r);
+    }
+}
+
 static void refusals_are_counted_by_reason(void **state)
 {
     gets(NULL, "/shut", 401, "token_missing");
@@ -429,6 +456,7 @@ int main(void)
         test(a_role_longer_than_names_are_is_refused),
         test(an_expired_jwt_is_told_apart),
         test(signatures_and_algorithms_of_others_are_refused),
+        test(what_is_wrong_with_a_header_is_named),
         test(refusals_are_counted_by_reason),
         test(each_of_a_batch_must_be_allowed),
         test(a_transaction_names_the_step_that_is_not_allowed),
