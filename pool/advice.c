@@ -29,14 +29,8 @@ typedef struct measured {
 static void measure(measured *m)
 {
     m->all = (load_span){0};
-    for (uint32_t i = 0; i < m->count; i++) {
-        m->all.length_ns += m->span[i].length_ns;
-        m->all.takes += m->span[i].takes;
-        m->all.refused += m->span[i].refused;
-        m->all.ended += m->span[i].ended;
-        m->all.used_ns += m->span[i].used_ns;
-        m->all.busy_ns += m->span[i].busy_ns;
-    }
+    for (uint32_t i = 0; i < m->count; i++)
+        load_join(&m->all, &m->span[i]);
 }
 
 static bool knows_enough(const measured *m)

@@ -463,8 +463,7 @@ static void on_down(core *c, connection *x, weir_retire_reason reason)
     weir_retire_reason unsaid = WEIR_RETIRE_BROKEN;
     if (x->state == CONNECTION_DIALING) {
         if (reason == WEIR_RETIRE_SERVER_FULL)
-            pace_full(&c->pace, open_count(c) - c->count[CONNECTION_DIALING], c->now_ns,
-                      &c->random);
+            pace_full(&c->pace, up_count(c), c->now_ns, &c->random);
         dial_failed(c, x);
         unsaid = WEIR_RETIRE_CONNECT_FAILED;
     }

@@ -204,6 +204,7 @@ void core_step(core *c, const event *e, uint64_t now_ns, effects *out);
 typedef struct core_view {
     uint32_t count[CONNECTION_STATE_COUNT]; /* connections in each state */
     uint32_t size;                          /* all but FREE */
+    uint32_t up;                            /* of these, all but DIALING and CLOSING */
     uint32_t waiting;
     uint32_t failures; /* dials failed in a row */
     uint32_t max, min;

@@ -7,9 +7,7 @@
  * nobody tries to reach it. */
 static int expiry_error(const core *c)
 {
-    bool any_up = open_count(c) > c->count[CONNECTION_DIALING];
-
-    return c->pace.failures > 0 && !any_up && !c->paused ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
+    return c->pace.failures > 0 && up_count(c) == 0 && !c->paused ? WEIR_ECONNECT : WEIR_ETIMEDOUT;
 }
 
 static void expire_waiters(core *c)

@@ -22,6 +22,7 @@ void core_look(const core *c, core_view *view)
 {
     *view = (core_view){
         .size = c->options.slots - c->count[CONNECTION_FREE],
+        .up = up_count(c),
         .waiting = c->waiters.count,
         .failures = c->pace.failures,
         .max = c->max,

@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "pace.h"
+#include "random.h"
 #include "shed.h"
 #include "waitq.h"
 
@@ -61,6 +62,12 @@ static inline connection **list_of(core *c, const connection *x)
 static inline uint32_t open_count(const core *c)
 {
     return c->options.slots - c->count[CONNECTION_FREE] - c->count[CONNECTION_CLOSING];
+}
+
+/* Those that can be had, or before long: neither being made nor being closed. */
+static inline uint32_t up_count(const core *c)
+{
+    return open_count(c) - c->count[CONNECTION_DIALING];
 }
 
 /* As many connections as there may be, in whatever state. */

@@ -31,12 +31,6 @@ typedef struct findings {
     weir_lease_info oldest; /* where anything is leased */
 } findings;
 
-static uint32_t up_count(const findings *f)
-{
-    const uint32_t *count = f->view.count;
-    return f->view.size - count[CONNECTION_DIALING] - count[CONNECTION_CLOSING];
-}
-
 /* Beyond the last bound durations are not told apart: where leases usually last that long, nothing
  * can be said to be slow. */
 static uint64_t slow_from(const weir_histogram *use)
@@ -100,7 +94,7 @@ static bool has_room(const findings *f)
 static bool dials_fail(const findings *f)
 {
     return f->view.failures > 0 &&
-           (up_count(f) == 0 || has_room(f) || f->view.count[CONNECTION_DIALING] > 0);
+           (f->view.up == 0 || has_room(f) || f->view.count[CONNECTION_DIALING] > 0);
 }
 
 /* Somebody waits, and more connections are being made: there is room for still more, or half of all
@@ -116,12 +110,12 @@ static bool is_connecting(const findings *f)
 {
     if (has_free(f))
         return false;
-    return dials_fail(f) || is_growing(f) || (up_count(f) == 0 && f->view.waiting > 0);
+    return dials_fail(f) || is_growing(f) || (f->view.up == 0 && f->view.waiting > 0);
 }
 
 static bool is_leaking(const findings *f)
 {
-    return f->stuck > 0 && LEAK_PART * f->stuck >= up_count(f);
+    return f->stuck > 0 && LEAK_PART * f->stuck >= f->view.up;
 }
 
 /* Most leases are slow. Or half of the connections are in quarantine, where a connection stays that
@@ -130,7 +124,7 @@ static bool is_leaking(const findings *f)
 static bool is_slow(const findings *f)
 {
     uint32_t cancelling = f->view.count[CONNECTION_CANCELLING];
-    return 2 * f->slow > f->leased || (cancelling > 0 && 2 * cancelling >= up_count(f));
+    return 2 * f->slow > f->leased || (cancelling > 0 && 2 * cancelling >= f->view.up);
 }
 
 /* Who was refused was not refused because connections are free. */
@@ -251,7 +245,7 @@ static void say_failures(saying *s, const findings *f)
 
 static void say_connecting(saying *s, const findings *f)
 {
-    uint32_t up = up_count(f), dialing = f->view.count[CONNECTION_DIALING];
+    uint32_t up = f->view.up, dialing = f->view.count[CONNECTION_DIALING];
     if (up == 0)
         say(s, "no connection is up: ");
     else
@@ -281,7 +275,7 @@ static void say_ok(saying *s, const findings *f)
 
 static void say_leak(saying *s, const findings *f)
 {
-    uint32_t up = up_count(f);
+    uint32_t up = f->view.up;
     say(s, "%u of %u connection%s %s held past the leak limit by leases that run nothing", f->stuck,
         up, plural(up), is_are(f->stuck));
     say_oldest(s, f);

@@ -14,14 +14,6 @@ double erlang_c_of_b(double blocked, double erlangs, uint32_t connections)
     return idle > 0 ? blocked / (idle + (1 - idle) * blocked) : 1;
 }
 
-double erlang_c(double erlangs, uint32_t connections)
-{
-    double blocked = 1;
-    for (uint32_t i = 1; i <= connections; i++)
-        blocked = erlang_b_next(blocked, erlangs, i);
-    return erlang_c_of_b(blocked, erlangs, connections);
-}
-
 double erlang_late(double c, double erlangs, uint32_t connections, double wait)
 {
     return erlangs < connections ? c * exp(-(connections - erlangs) * wait) : 1;

@@ -20,9 +20,6 @@ double erlang_b_next(double blocked, double erlangs, uint32_t connections);
 /* C, the share of takes that have to wait, from B; 1 when the connections do not suffice. */
 double erlang_c_of_b(double blocked, double erlangs, uint32_t connections);
 
-/* C from the start. */
-double erlang_c(double erlangs, uint32_t connections);
-
 /* The share of takes that wait for longer than `wait`, in units of one lease's mean, where `c` is
  * the share that waits at all. */
 double erlang_late(double c, double erlangs, uint32_t connections, double wait);

@@ -24,7 +24,7 @@ void load_turn(load *l, uint64_t now_ns)
     }
 }
 
-static void join(load_span *into, const load_span *from)
+void load_join(load_span *into, const load_span *from)
 {
     into->length_ns += from->length_ns;
     into->takes += from->takes;
@@ -45,6 +45,6 @@ uint32_t load_read(const load *l, uint64_t now_ns, load_span *spans)
         spans[i] = now.spans[(first + i) % LOAD_SPANS];
     if (now.count == 1)
         return 1;
-    join(&spans[now.count - 2], &spans[now.count - 1]);
+    load_join(&spans[now.count - 2], &spans[now.count - 1]);
     return now.count - 1;
 }

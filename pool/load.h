@@ -70,6 +70,9 @@ static inline void load_ended(load *l, uint64_t used_ns, uint64_t now_ns)
     l->out--;
 }
 
+/* Adds one span to another. */
+void load_join(load_span *into, const load_span *from);
+
 /* Copies the spans until now, oldest first, into `spans` (LOAD_SPANS of them); returns how many.
  * The present one is joined to the one before it, as it may be too short to mean anything. */
 uint32_t load_read(const load *l, uint64_t now_ns, load_span *spans);

@@ -132,7 +132,7 @@ int weir_notified(weir_lease *lease, weir_notification **notification)
     int r = task_check();
     if (r < 0)
         return r;
-    if (lease->wait || lease->done || lease->stream.open)
+    if (lease_is_busy(lease))
         return WEIR_EBUSY;
     if (lease->reclaimed)
         return WEIR_ERECLAIMED;

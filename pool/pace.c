@@ -1,17 +1,7 @@
 /* pace.c: how many dials may be under way at once, and when the next may start. */
 #include "pace.h"
 
-uint64_t random_up_to(uint64_t *random, uint64_t bound)
-{
-    uint64_t x = *random;
-
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    *random = x;
-    x *= UINT64_C(2685821657736338717);
-    return bound == UINT64_MAX ? x : x % (bound + 1);
-}
+#include "random.h"
 
 void pace_init(pace *p, const core_options *options)
 {

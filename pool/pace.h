@@ -44,7 +44,4 @@ void pace_full(pace *p, uint32_t open, uint64_t now_ns, uint64_t *random);
 /* Tries one above the ceiling, if it is time. */
 void pace_lift(pace *p, uint64_t now_ns);
 
-/* A number from 0 to `bound`, both included. xorshift64* (Vigna, 2016); `*random` is not 0. */
-uint64_t random_up_to(uint64_t *random, uint64_t bound);
-
 #endif

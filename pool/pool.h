@@ -215,6 +215,13 @@ void query_reclaim(weir_lease *lease, weir_connection *c);
 
 /* ---- query.c, for stream.c and notification.c ---- */
 
+/* Not only while an operation is under way: also before it begins, and until its answer is taken.
+ */
+static inline bool lease_is_busy(const weir_lease *lease)
+{
+    return lease->wait || lease->done || lease->stream.open;
+}
+
 /* What its connection says went wrong is the lease's error from now on, with this code. */
 static inline void lease_failed(weir_lease *lease, int error)
 {

@@ -17,16 +17,9 @@ static int tell_loss(weir_lease *lease)
     return WEIR_ELOST;
 }
 
-/* Not only while an operation is under way: also before it begins, and until its answer is taken.
- */
-static bool is_busy(const weir_lease *lease)
-{
-    return lease->wait || lease->done || lease->stream.open;
-}
-
 int weir_lease_settings(weir_lease *lease, const weir_setting *settings, uint32_t count)
 {
-    if (is_busy(lease))
+    if (lease_is_busy(lease))
         return WEIR_EBUSY;
     if (count > WEIR_SETTINGS_MAX)
         return WEIR_EINVAL;
@@ -43,7 +36,7 @@ int query_prepare(weir_lease *lease, operation_kind kind, const weir_statement *
                   const weir_params *params)
 {
     assert(weir_lane_self() == lease->lane);
-    if (is_busy(lease))
+    if (lease_is_busy(lease))
         return WEIR_EBUSY;
     if (lease->reclaimed)
         return WEIR_ERECLAIMED;

@@ -1,12 +1,6 @@
 /* stats.c: a pool's figures. */
 #include "pool.h"
 
-/* Connections that can be had, or will be before long: neither being made nor being closed. */
-static uint32_t up_count(const core_view *view)
-{
-    return view->size - view->count[CONNECTION_DIALING] - view->count[CONNECTION_CLOSING];
-}
-
 static void read_gauges(const core_view *view, weir_pool_stats *stats)
 {
     stats->max = view->max;
@@ -28,7 +22,7 @@ static void read_gauges(const core_view *view, weir_pool_stats *stats)
     stats->leaked_out = view->leaked_out;
     stats->cancels_drained = view->quarantine_ended;
     stats->cancels_discarded = view->quarantine_failed;
-    stats->reachable = up_count(view) > 0 || (stats->opened > 0 && view->failures == 0);
+    stats->reachable = view->up > 0 || (stats->opened > 0 && view->failures == 0);
 }
 
 void weir_pool_stats_read(weir_pool *pool, weir_pool_stats *stats)
@@ -78,13 +72,12 @@ uint64_t weir_pool_expected_wait(weir_pool *pool)
     core_look(pool->core, &view);
     uint64_t now_ns = weir_now();
     pthread_mutex_unlock(&pool->lock);
-    uint32_t up = up_count(&view);
     uint64_t sum_ns;
-    if (up == 0)
+    if (view.up == 0)
         return wait_for_dial(&view, now_ns);
     if (view.count[CONNECTION_IDLE] > 0 && view.waiting == 0)
         return 0;
     if (__builtin_mul_overflow(view.use_ns, (uint64_t)view.waiting + 1, &sum_ns))
         return WEIR_NEVER;
-    return sum_ns / up;
+    return sum_ns / view.up;
 }

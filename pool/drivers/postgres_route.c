@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "postgres.h"
+#include "random.h"
 
 /* For how long an address that did not answer in time is tried last. */
 #define SILENT_NS WEIR_S(60)
@@ -74,15 +75,6 @@ static void note_silent(server_options *o, const route_stop *stop)
 
 /* ---- Order ---- */
 
-static uint64_t next_random(server_options *o)
-{
-    uint64_t x = o->random;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return o->random = x;
-}
-
 static void swap(route_stop *a, route_stop *b)
 {
     route_stop held = *a;
@@ -93,7 +85,7 @@ static void swap(route_stop *a, route_stop *b)
 static void shuffle(route *r, server_options *o)
 {
     for (uint32_t i = r->count; i > 1; i--)
-        swap(&r->stops[i - 1], &r->stops[next_random(o) % i]);
+        swap(&r->stops[i - 1], &r->stops[random_up_to(&o->random, i - 1)]);
 }
 
 /* Silent ones last, the one that has been tried last of all at the very end; of the others each

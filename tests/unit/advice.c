@@ -10,6 +10,14 @@
 
 /* ---- The formulas ---- */
 
+static double erlang_c(double erlangs, uint32_t connections)
+{
+    double blocked = 1;
+    for (uint32_t i = 1; i <= connections; i++)
+        blocked = erlang_b_next(blocked, erlangs, i);
+    return erlang_c_of_b(blocked, erlangs, connections);
+}
+
 /* As Erlang wrote it, term by term. */
 static double c_by_sums(double erlangs, uint32_t connections)
 {
