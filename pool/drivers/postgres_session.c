@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "postgres.h"
+#include "sql_words.h"
 
 /* Servers since 14 say in which mode a session is, whoever has changed it. */
 session_mode session_current_mode(const session *s)
@@ -47,10 +48,10 @@ static bool begins_with_any(const char *tag, const char *const *words)
 bool tag_changes_session(const char *tag)
 {
     static const char *const harmless[] = {
-        "INSERT", "UPDATE",    "DELETE",  "MERGE",    "BEGIN",      "COMMIT", "ROLLBACK",
-        "START",  "SAVEPOINT", "RELEASE", "TRUNCATE", "NOTIFY",     "LOCK",   "ANALYZE",
-        "VACUUM", "REFRESH",   "REINDEX", "CALL",     "CLOSE",      "MOVE",   "CREATE INDEX",
-        "DROP",   "GRANT",     "REVOKE",  "COMMENT",  "CHECKPOINT", NULL,
+        "INSERT", "UPDATE",    "DELETE",  "MERGE",      "BEGIN",  "COMMIT",       "ROLLBACK",
+        "START",  "SAVEPOINT", "RELEASE", "TRUNCATE",   "NOTIFY", "LOCK",         "ANALYZE",
+        "VACUUM", "REFRESH",   "REINDEX", "CLOSE",      "MOVE",   "CREATE INDEX", "DROP",
+        "GRANT",  "REVOKE",    "COMMENT", "CHECKPOINT", NULL,
     };
     return tag[0] && !begins_with_any(tag, harmless);
 }
@@ -69,15 +70,17 @@ bool tag_ends_transaction(const char *tag)
 }
 
 /* A word in passing, in a comment say, costs no more than a reset. What a function of the user's
- * own does is out of sight: such a statement should be run ad hoc. */
+ * own does is out of sight: such a statement should be run ad hoc. A procedure is there to do
+ * something, and the tag of one that answers with a row is not looked at. */
 bool sql_changes_session(const char *sql)
 {
+    static const char *const call[] = {"call", NULL};
     static const char *const functions[] = {"set_config", "advisory_lock", "setseed",
                                             "lo_open",    "dblink",        NULL};
     for (const char *const *name = functions; *name; name++)
         if (strcasestr(sql, *name))
             return true;
-    return false;
+    return sql_begins_with(sql, call);
 }
 
 /* ---- Cleaning and checking ---- */

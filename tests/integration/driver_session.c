@@ -60,6 +60,33 @@ static void what_a_function_changes_in_the_session_ends_with_the_lease(void **st
     assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
 }
 
+static int changed_by_procedure(world *w, weir_lease *lease, int i)
+{
+    static const char *const calls[] = {"call untidy()", "/* one that answers */ CALL answers(1)"};
+    if (i > 0)
+        ask(w, lease, 2 * i - 1,
+            "select current_setting('work_mem') || ' ' || (select count(*) from pg_locks where "
+            "locktype = 'advisory')");
+    if (i < 2)
+        ask(w, lease, 2 * i, calls[i]);
+    return 0;
+}
+
+static void what_a_procedure_changes_in_the_session_ends_with_the_lease(void **state)
+{
+    world w = {.options.max = 1};
+    postgres_sql(server, "create procedure untidy() language plpgsql as $$ begin "
+                         "perform set_config('work_mem', '77MB', false); "
+                         "perform pg_advisory_lock(9); end $$");
+    postgres_sql(server, "create procedure answers(inout a int) language plpgsql as $$ begin "
+                         "call untidy(); end $$");
+    play_turns(&w, 3, changed_by_procedure);
+    assert_all_well(&w, 0, 3);
+    assert_string_equal(w.text[1], "4MB 0");
+    assert_string_equal(w.text[3], "4MB 0");
+    assert_int_equal(w.events[WEIR_CONNECTION_OPENED], 1);
+}
+
 static int changed_session(world *w)
 {
     weir_lease *lease = NULL;
@@ -574,6 +601,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transaction_left_open_is_rolled_back),
         cmocka_unit_test(what_a_function_changes_in_the_session_ends_with_the_lease),
+        cmocka_unit_test(what_a_procedure_changes_in_the_session_ends_with_the_lease),
         cmocka_unit_test(a_session_changed_by_ad_hoc_sql_is_cleaned),
         cmocka_unit_test(a_query_past_its_deadline_is_stopped_and_the_next_is_not),
         cmocka_unit_test(a_late_cancel_never_hits_the_next_query),

@@ -94,9 +94,9 @@ static void only_a_shutdown_ends_a_session_by_its_state(void **state)
 
 static void a_tag_tells_whether_the_session_may_have_changed(void **state)
 {
-    static const char *const yes[] = {"SET",     "RESET",      "LISTEN",       "DECLARE CURSOR",
-                                      "PREPARE", "LOAD",       "CREATE TABLE", "SELECT 5",
-                                      "DO",      "DISCARD ALL"};
+    static const char *const yes[] = {"SET",     "RESET",       "LISTEN",       "DECLARE CURSOR",
+                                      "PREPARE", "LOAD",        "CREATE TABLE", "SELECT 5",
+                                      "DO",      "DISCARD ALL", "CALL"};
     static const char *const no[] = {"", "INSERT 0 1", "UPDATE 3", "BEGIN", "COMMIT", "ROLLBACK"};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
         assert_true(tag_changes_session(yes[i]));
