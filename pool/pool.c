@@ -310,7 +310,9 @@ static core_options rules(const weir_pool_options *o, uint32_t lanes)
         .max = max,
         .min = o->min,
         .queue_max = queue_max,
-        .queue_reserve = (uint32_t)or_default(o->queue_reserve, queue_max / 16),
+        .queue_reserve = o->queue_reserve == WEIR_NO_RESERVE
+                             ? 0
+                             : (uint32_t)or_default(o->queue_reserve, queue_max / 16),
         .connect_timeout_ns = or_default(o->connect_timeout_ns, WEIR_S(5)),
         .validate_after_ns = or_default(o->validate_after_ns, WEIR_S(30)),
         .check_timeout_ns = or_default(o->check_timeout_ns, WEIR_S(1)),

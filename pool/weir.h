@@ -322,7 +322,15 @@ WEIR_PUBLIC int weir_group_spawn(weir_group *group, weir_task_fn fn, void *arg);
  * itself is cut short (deadline, cancel) the members are cancelled, waited for, and that reason is
  * returned. */
 WEIR_PUBLIC weir_async int weir_group_wait(weir_group *group);
+
+/* Cancels all members, and lets no more join; idempotent. Waits for nobody: from any task of the
+ * lane, members too, or from its loop's own stack. */
 WEIR_PUBLIC void weir_group_cancel(weir_group *group);
+
+/* Cancels the members that still run, and waits until the last has ended, blind to deadline and
+ * cancellation; then the group's memory may go. At the end of a weir_scoped_group this is called by
+ * itself. With no member left it returns at once, anywhere; else it ends the program outside a
+ * task, or when another task waits for the group. Says nothing of failures: see weir_group_wait. */
 WEIR_PUBLIC weir_async void weir_group_leave(weir_group *group);
 
 /* ---- Semaphore: at most so many at once ---- */
@@ -338,7 +346,13 @@ typedef struct weir_semaphore {
         .permits = (count)                                                                         \
     }
 
+/* Takes a permit, and waits for one behind those who already do, until the task's deadline.
+ * WEIR_ETIMEDOUT, WEIR_ECANCELED, WEIR_ENOTASK: then it has none. */
 WEIR_PUBLIC weir_async int weir_semaphore_acquire(weir_semaphore *semaphore);
+
+/* Gives a permit back: whoever has waited longest has it at once, and runs later. Also one that was
+ * never taken, which makes room for one more. From a task of the lane or its loop's own stack;
+ * never suspends nor fails. Before its memory goes, nobody may wait any more. */
 WEIR_PUBLIC void weir_semaphore_release(weir_semaphore *semaphore);
 
 /* ---- Lifecycle events ---- */
@@ -453,6 +467,8 @@ typedef struct weir_hooks {
     void (*before_close)(void *arg, const weir_session *session, weir_retire_reason reason);
 } weir_hooks;
 
+#define WEIR_NO_RESERVE UINT32_MAX
+
 /* A zero field takes the default named beside it; WEIR_NEVER switches a time off. Strings are
  * copied. */
 typedef struct weir_pool_options {
@@ -467,7 +483,8 @@ typedef struct weir_pool_options {
     uint32_t min;              /* connections kept even when idle; 0 */
     uint32_t max_limit; /* the most weir_pool_resize may set max to; the larger of max and 100 */
     uint32_t queue_max; /* waiters at most; 1024 */
-    uint32_t queue_reserve;  /* of these, places for urgent ones only; a sixteenth */
+    uint32_t queue_reserve;  /* of these, places for urgent ones only; a sixteenth;
+                                WEIR_NO_RESERVE: none */
     uint32_t statements_max; /* prepared statements kept a connection; 256 */
     uint64_t seed;           /* of the jitter; 0: taken from the system */
 
@@ -633,8 +650,13 @@ typedef struct weir_statement {
     const char *sql;
     const char
         *name;      /* what diagnosis calls it; NULL: the beginning of sql. As long-lived as sql */
-    bool read_only; /* run in a read-only transaction, enforced by the server */
-    bool adhoc;     /* not prepared nor remembered; the session is reset after the lease */
+    bool read_only; /* run in a read-only transaction, enforced by the server; in a transaction that
+                       the caller began it is that one's mode that holds */
+    bool adhoc;     /* not prepared nor remembered; the session is reset after the lease. Without it
+                       that is done, too, where the statement's own text or its command tag tells
+                       that it may change the session (SET, LISTEN, CALL, set_config, advisory_lock
+                       and the like). What a function or view that it uses does is not seen: to be
+                       set for one that leaves something behind */
 } weir_statement;
 
 /* Values in text form; NULL is SQL null. Read only until the query function returns or its callback

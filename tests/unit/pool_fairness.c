@@ -261,6 +261,37 @@ static int fill_the_queue(void *arg)
     return weir_pool_close(q->pool);
 }
 
+static int fill_it_all(void *arg)
+{
+    queue *q = arg;
+    enum { PLACES = 16 }; /* of which one would be kept */
+    weir_pool_options options = {.driver = weir_fake_driver(),
+                                 .driver_arg = q->fake,
+                                 .max = 1,
+                                 .queue_max = PLACES,
+                                 .queue_reserve = WEIR_NO_RESERVE};
+    weir_lease *held = NULL;
+    weir_task *waiters[PLACES];
+    expect(weir_pool_open(NULL, &options, &q->pool, NULL) == 0);
+    expect(weir_acquire(q->pool, NULL, &held) == 0);
+    for (int i = 0; i < PLACES; i++)
+        expect(weir_spawn(wait_in_line, q, &waiters[i]) == 0);
+    for (int i = 0; i < PLACES; i++) {
+        int r = 0;
+        expect(weir_join(waiters[i], &r) == 0 && r == WEIR_ETIMEDOUT);
+    }
+    weir_release(held);
+    return weir_pool_close(q->pool);
+}
+
+static void a_queue_may_keep_no_place_for_the_urgent(void **state)
+{
+    queue q = {0};
+    assert_int_equal(weir_fake_open(&q.fake), 0);
+    assert_int_equal(run_virtually(fill_it_all, &q), 0);
+    weir_fake_close(q.fake);
+}
+
 static void the_last_places_of_the_queue_are_for_the_urgent(void **state)
 {
     queue q = {0};
@@ -309,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_thousand_tasks_on_fifty_connections_wait_about_as_long),
         cmocka_unit_test(tasks_of_several_lanes_wait_for_about_as_many_others),
         cmocka_unit_test(the_last_places_of_the_queue_are_for_the_urgent),
+        cmocka_unit_test(a_queue_may_keep_no_place_for_the_urgent),
         cmocka_unit_test(idle_connections_are_kept_alive),
         cmocka_unit_test(a_burst_on_a_cold_pool_opens_far_fewer_connections_than_it_might),
     };
