@@ -1,8 +1,10 @@
 /* driver.h: what a driver owes the pool.
  *
  * A driver opens server sessions and runs operations on them. All its functions are called on the
- * thread of the lane the connection is attached to, on the loop's own stack, never on a task's. It
- * answers through the connection_… functions below, on the same thread, also from inside the call.
+ * thread of the lane the connection is attached to, on the loop's own stack, never on a task's, but
+ * for `condition`, `native` and `shut`: these may be called there too, and must be content with
+ * little. It answers through the connection_… functions below, on the same thread, also from inside
+ * the call.
  */
 #ifndef WEIR_DRIVER_H
 #define WEIR_DRIVER_H

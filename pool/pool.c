@@ -398,6 +398,37 @@ void pool_free(weir_pool *pool)
     free(pool);
 }
 
+typedef struct opening {
+    weir_wait wait;
+    weir_pool *pool;
+    const weir_pool_options *options;
+    weir_error *why;
+    int status;
+} opening;
+
+static void open_driver(opening *o)
+{
+    o->status = o->pool->driver->open(o->pool, o->options, &o->pool->driver_pool, o->why);
+}
+
+static void open_and_go_on(weir_wait *wait)
+{
+    open_driver(weir_container(wait, opening, wait));
+    wait_end(wait, 0);
+}
+
+/* Never on a task's stack. */
+static int ask_driver(weir_pool *pool, const weir_pool_options *options, weir_error *why)
+{
+    weir_error unread;
+    opening o = {.pool = pool, .options = options, .why = why ? why : &unread};
+    if (weir_task_self())
+        task_wait_firmly(&o.wait, open_and_go_on);
+    else
+        open_driver(&o);
+    return o.status;
+}
+
 int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir_pool **opened,
                    weir_error *why)
 {
@@ -425,8 +456,7 @@ int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options, weir
     pool->stats.queue_max = o.queue_max;
     pthread_mutex_init(&pool->lock, NULL);
 
-    weir_error unread;
-    r = pool->driver->open(pool, options, &pool->driver_pool, why ? why : &unread);
+    r = ask_driver(pool, options, why);
     if (r == 0)
         r = make_parts(pool, &o);
     if (r < 0) {

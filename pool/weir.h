@@ -537,9 +537,10 @@ typedef struct weir_pool_options {
 
 /* Makes a pool on all lanes of a runtime (NULL: the current lane's). Nothing is dialled before the
  * lanes run, but `conninfo` is checked here: WEIR_EINVAL with the reason in `why` (may be NULL).
- * From lane 0's thread or before the runtime runs. */
-WEIR_PUBLIC int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options,
-                               weir_pool **pool, weir_error *why);
+ * From lane 0's thread or before the runtime runs. A task suspends for that, but not for long, and
+ * whatever its deadline. */
+WEIR_PUBLIC weir_async int weir_pool_open(weir_runtime *runtime, const weir_pool_options *options,
+                                          weir_pool **pool, weir_error *why);
 
 /* Closes a pool: waiters and new takes are refused with WEIR_ECLOSED, idle connections closed,
  * leased ones as they come back; then frees it. Suspends until then. On WEIR_ETIMEDOUT or
