@@ -35,7 +35,7 @@ static void serves_on(double told)
     assert_true(answered_late > 0);
     assert_int_equal(http_status(weir_port(weir), "/livez"), 200);
     assert_int_equal(weir_events(weir, "service.draining"), 0);
-    assert_int_equal(weir_await_exit(weir, 20), 0);
+    assert_int_equal(weir_await_exit(weir, DELAY_S + 20), 0);
     assert_true(now() - told >= DELAY_S);
     assert_int_equal(weir_events(weir, "service.leaving"), 1);
     assert_int_equal(weir_events(weir, "service.draining"), 1);
@@ -66,7 +66,7 @@ static void a_request_that_comes_at_the_end_of_the_delay_is_answered(void **stat
     assert_true(BECOMES(says_no(), DELAY_S / 2));
     ask_beside(0, "/nap?seconds=3");
     assert_int_equal(answered(0), 200);
-    assert_int_equal(weir_await_exit(weir, 20), 0);
+    assert_int_equal(weir_await_exit(weir, DELAY_S + 20), 0);
 }
 
 static void a_second_interrupt_ends_it_at_once(void **state)
