@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "patience.h"
+
 #define HEARD_MAX (1 << 20)
 
 int raw_dial(uint16_t port)
@@ -41,7 +43,8 @@ char *raw_hear(int fd, const char *needle, int times)
     size_t length = 0;
     char *text = calloc(1, HEARD_MAX);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    while (raw_count(text, needle) < times && poll(&wait, 1, 10000) == 1) {
+    int limit_ms = (int)(10000 * slower());
+    while (raw_count(text, needle) < times && poll(&wait, 1, limit_ms) == 1) {
         ssize_t n = recv(fd, text + length, HEARD_MAX - 1 - length, 0);
         if (n <= 0)
             break;

@@ -11,8 +11,8 @@ int raw_dial(uint16_t port);
 /* Whether all of it was taken. */
 bool raw_say(int fd, const char *text);
 
-/* Reads until `needle` has come `times` times, the other side closes, or 10 s have passed. free()
- * what it has read. */
+/* Reads until `needle` has come `times` times, the other side closes, or it is silent for 10 s
+ * (times slower()). free() what it has read. */
 char *raw_hear(int fd, const char *needle, int times);
 
 /* How often `needle` is in `text`. */
