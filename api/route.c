@@ -156,15 +156,21 @@ static int run_handler(void *arg)
     return 0;
 }
 
-void route_start(weir_request *req)
+static bool begin_task(weir_request *req)
 {
-    if (weir_spawn(run_handler, req, &req->task) < 0) {
-        weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory to begin the request.");
-        req->retry_after = 1;
-        return;
-    }
+    if (weir_spawn(run_handler, req, &req->task) < 0)
+        return false;
     request_hold(req);
     disconnect_expect(req);
+    return true;
+}
+
+void route_start(weir_request *req)
+{
+    if (begin_task(req))
+        return;
+    weir_reply_error(req, PROBLEM_OVERLOADED, "There was no memory to begin the request.");
+    req->retry_after = 1;
 }
 
 /* ---- Queries ---- */
@@ -297,7 +303,7 @@ void route_request(weir_request *req)
         route_query(req);
     if (req->step == REQUEST_RECEIVING && pack_takes_long(req)) {
         req->handler = only_pack;
-        route_start(req);
+        begin_task(req); /* else it is packed here all the same */
     }
     if (req->step == REQUEST_RECEIVING)
         request_answer(req);

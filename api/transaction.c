@@ -240,6 +240,9 @@ static outcome step_failed(part *p, const weir_lease *lease, int error)
         end = answer_lost(req, error);
     else if (error == WEIR_EQUERY)
         end = answer_refused(req, lease);
+    else if (error == WEIR_ENOMEM)
+        weir_reply_error(req, PROBLEM_OVERLOADED,
+                         "There was no memory for the values of a step: all is undone.");
     else
         weir_reply_failed(req, lease, error);
     req->query = NULL; /* which is counted already */

@@ -122,8 +122,12 @@ static int hear(weir_lease *lease)
     lease_goes_on(lease, EVENT_REST); /* nobody need say anything soon */
     int r = task_wait(&h.wait, WEIR_NEVER, begin);
     lease->wait = NULL;
-    if (r < 0 && lease->connection)
+    if (r == WEIR_ELOST && lease->connection) {
         lease_failed(lease, r);
+    } else if (r < 0) { /* which says all there is to say */
+        error_clear(&lease->error);
+        lease->error.code = r;
+    }
     return r;
 }
 

@@ -638,7 +638,8 @@ WEIR_PUBLIC int weir_acquire_cb_at(weir_pool *pool, const weir_scope *scope, con
 WEIR_PUBLIC void weir_acquire_cancel(weir_lease *pending);
 
 /* What went wrong last on this lease. Owned by the lease; neither the end of its connection nor
- * what others do changes it, until the next query or weir_notified on it, or its release. */
+ * what others do changes it, until the next query or weir_notified on it, or its release. Once the
+ * lease has been reclaimed it is that, WEIR_ERECLAIMED, which is asked for anew. */
 WEIR_PUBLIC const weir_error *weir_lease_error(const weir_lease *lease);
 WEIR_PUBLIC int weir_lease_backend_pid(const weir_lease *lease);
 WEIR_PUBLIC uint64_t weir_lease_connection(const weir_lease *lease);

@@ -30,9 +30,6 @@ static config_outcome check_sizes(config *c, char *why, size_t why_size)
         return config_wrong(why, why_size,
                             "--queue-reserve %" PRIu32 " leaves no place of --queue-max %" PRIu32,
                             c->queue_reserve, c->queue_max);
-    if (c->url_max >= c->header_max)
-        return config_wrong(why, why_size, "--url-max %zu leaves no room in --header-max %zu",
-                            c->url_max, c->header_max);
     return CONFIG_OK;
 }
 

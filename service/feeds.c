@@ -22,6 +22,7 @@ static int open_pool(feeds *f, const config *c, uint32_t index, const char *pool
     options.max = options.max_limit = 1;
     options.min = 0;
     options.idle_timeout_ns = IDLE;
+    options.leak_after_ns = WEIR_NEVER; /* a statement for each channel may come first */
     options.max_lag_ns = 0;
     int code =
         conninfo ? serve_open_pool(runtime, &options, index, &f->list[f->count].pool) : EXIT_SYSTEM;

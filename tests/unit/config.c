@@ -254,7 +254,6 @@ static void wrong_pools_are_refused_without_their_passwords(void **state)
         {"--pool-size", "default=3", "--pool-max"},
         {"--pool-limit", "5", "is less than --pool-max 10"},
         {"--queue-reserve", "1024", "leaves no place"},
-        {"--url-max", "8k", "leaves no room in --header-max 8192"},
         {"--host-order", "alphabetical", "given|random"},
         {"--shed-target", "0s", "or off"},
         {"--replica-lag", "much", "or off"},

@@ -56,11 +56,30 @@ static void an_error_is_never_anothers(void **state)
     assert_int_equal(w.why.code, WEIR_ERECLAIMED);
 }
 
+static int hear_nothing(world *w, weir_lease *lease)
+{
+    weir_notification *heard = NULL;
+    fail_at(lease);
+    weir_scoped_timeout(limit, WEIR_MS(10));
+    expect(weir_notified(lease, &heard) == WEIR_ETIMEDOUT);
+    return 0;
+}
+
+static void a_wait_that_ends_says_nothing_of_what_failed_before(void **state)
+{
+    world w = {0};
+    play(&w, hear_nothing);
+    assert_int_equal(w.why.code, WEIR_ETIMEDOUT);
+    assert_string_equal(w.why.sqlstate, "");
+    assert_string_equal(w.why.message, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_stays_when_its_session_ends),
         cmocka_unit_test(an_error_is_never_anothers),
+        cmocka_unit_test(a_wait_that_ends_says_nothing_of_what_failed_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
