@@ -351,7 +351,8 @@ static void a_reader_that_stops_stops_the_reading_and_costs_no_memory(void **sta
     warm_up();
     long before_kb = memory_kb("VmRSS");
     int fd = ask_and_look_away();
-    assert_true(BECOMES(stands_still(), 20));
+    if (!BECOMES(stands_still(), 20))
+        fail_msg("%ld run, none stands still:\n%s", running(), weir_output(weir));
     assert_grown_little(before_kb);
     http_reply r = get("/q/one"); /* the others go on */
     assert_status(&r, 200);
